@@ -1,0 +1,2 @@
+//! idumb
+fn main() {}

@@ -1,0 +1,313 @@
+//! Evidence, findings and verdicts, and the rule that binds them.
+//!
+//! Invariant: no criterion passes without an observation that the host itself recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Criterion, CriterionId, Denial, Digest, EvidenceId};
+
+/// An addressed observation that the host made for an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Names it within its attempt.
+    pub id: EvidenceId,
+    /// What was observed.
+    pub observed: Observed,
+}
+
+/// What the host saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Observed {
+    /// A regular file stood at the path.
+    File {
+        /// Where.
+        path: String,
+        /// Of its content.
+        digest: Digest,
+        /// In bytes.
+        size: u64,
+    },
+    /// A directory stood at the path.
+    Dir {
+        /// Where.
+        path: String,
+    },
+    /// A symbolic link that leads nowhere the view reaches stood at the path.
+    Symlink {
+        /// Where.
+        path: String,
+    },
+    /// Nothing stood at the path.
+    Absent {
+        /// Where.
+        path: String,
+    },
+    /// The change-set of the candidate was listed.
+    Changes {
+        /// The change-set's digest.
+        digest: Digest,
+        /// How many paths it changes.
+        count: u64,
+    },
+}
+
+/// What one criterion came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Checked, and holds.
+    Pass,
+    /// Checked, and does not hold.
+    Fail,
+    /// Could not be checked.
+    Inconclusive,
+}
+
+/// A criterion, its verdict and its evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which criterion.
+    pub criterion: CriterionId,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// The observations it rests on.
+    pub evidence: Vec<EvidenceId>,
+    /// The agent's words; a note, never proof.
+    pub note: String,
+}
+
+/// What a checking agent answered, and what the host observed for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examination {
+    /// The agent's findings.
+    pub findings: Vec<Finding>,
+    /// The host's observations.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Examination {
+    /// The verdict over `criteria`: pass only if there is at least one criterion, each has
+    /// exactly one finding that passes, and each finding names evidence that exists.
+    pub fn judge<'a>(&self, criteria: impl IntoIterator<Item = &'a CriterionId>) -> Judgement {
+        let known: BTreeSet<&EvidenceId> = self.evidence.iter().map(|evidence| &evidence.id).collect();
+        let mut findings: BTreeMap<&CriterionId, Vec<&Finding>> = BTreeMap::new();
+        for finding in &self.findings {
+            findings.entry(&finding.criterion).or_default().push(finding);
+        }
+        let mut judgement = Judgement { verdict: Verdict::Pass, unmet: Vec::new() };
+        let mut checked = 0;
+        for criterion in criteria {
+            checked += 1;
+            let problem = match findings.remove(criterion).as_deref() {
+                None => Some((Verdict::Inconclusive, "no finding was given".to_owned())),
+                Some([finding]) => problem_of(finding, &known),
+                Some(_) => Some((Verdict::Inconclusive, "more than one finding was given".to_owned())),
+            };
+            if let Some((verdict, note)) = problem {
+                judgement.add(criterion.clone(), verdict, note);
+            }
+        }
+        for criterion in findings.into_keys() {
+            let note = "a finding for a criterion that was not asked about".to_owned();
+            judgement.add(criterion.clone(), Verdict::Inconclusive, note);
+        }
+        if checked == 0 {
+            judgement.verdict = Verdict::Inconclusive;
+        }
+        judgement
+    }
+
+    /// As [`Self::judge`], over the criteria of a task.
+    pub fn judge_criteria(&self, criteria: &[Criterion]) -> Judgement {
+        self.judge(criteria.iter().map(|criterion| &criterion.id))
+    }
+}
+
+fn problem_of(finding: &Finding, known: &BTreeSet<&EvidenceId>) -> Option<(Verdict, String)> {
+    let unknown = finding.evidence.iter().find(|id| !known.contains(id));
+    match (finding.verdict, unknown) {
+        (_, Some(id)) => Some((
+            Verdict::Inconclusive,
+            format!("verdict rejected: it names evidence `{id}`, which the host did not record"),
+        )),
+        (Verdict::Pass, None) if finding.evidence.is_empty() => Some((
+            Verdict::Inconclusive,
+            "verdict rejected: it passes without evidence".to_owned(),
+        )),
+        (Verdict::Pass, None) => None,
+        (verdict, None) => Some((verdict, finding.note.clone())),
+    }
+}
+
+/// What the host makes of an examination.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Pass only if nothing is unmet and something was checked.
+    pub verdict: Verdict,
+    /// Each criterion that did not pass, and why.
+    pub unmet: Vec<Unmet>,
+}
+
+/// A criterion that did not pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// Which.
+    pub criterion: CriterionId,
+    /// Fail or inconclusive.
+    pub verdict: Verdict,
+    /// The validator's note, or the host's reason for rejecting its finding.
+    pub note: String,
+}
+
+impl Judgement {
+    fn add(&mut self, criterion: CriterionId, verdict: Verdict, note: String) {
+        if self.verdict != Verdict::Fail {
+            self.verdict = verdict;
+        }
+        self.unmet.push(Unmet { criterion, verdict, note });
+    }
+}
+
+/// What one path's reader saw of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// That nothing stood there.
+    Absent,
+    /// Its metadata, or that it exists.
+    Metadata,
+    /// Its content, or a link's target.
+    Content,
+    /// The names in a directory.
+    Listing,
+}
+
+/// What the host recorded of one attempt at the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessRecord {
+    /// Every path of the base that was looked at, and the most that was seen of it.
+    pub reads: Vec<Read>,
+    /// Every path that was changed.
+    pub writes: Vec<String>,
+    /// Every refused request.
+    pub denials: Vec<Denial>,
+    /// How many denials were dropped because there were too many different ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub denials_dropped: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// One path of a read set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// Relative to the project's root; the root itself is the empty text.
+    pub path: String,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+impl AccessRecord {
+    /// The first path of the read set whose version `changed` (paths that another task
+    /// integrated since) made stale: the path itself, or a listing that gained or lost it.
+    pub fn stale_read<'a>(&'a self, changed: &BTreeSet<&str>) -> Option<&'a str> {
+        let stale = |read: &&Read| {
+            if changed.contains(read.path.as_str()) {
+                return true;
+            }
+            match read.seen {
+                // A listing is made stale by what appears or goes directly in the directory.
+                Seen::Listing => changed.iter().any(|path| parent(path) == read.path),
+                // What comes to stand below an absent path makes the path exist.
+                Seen::Absent => changed.iter().any(|path| {
+                    path.strip_prefix(read.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                }),
+                Seen::Metadata | Seen::Content => false,
+            }
+        };
+        self.reads.iter().find(stale).map(|read| read.path.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> CriterionId {
+        CriterionId::new(text).unwrap()
+    }
+
+    fn finding(criterion: &str, verdict: Verdict, evidence: &[&str]) -> Finding {
+        let evidence = evidence.iter().map(|id| EvidenceId::new(*id).unwrap()).collect();
+        Finding { criterion: id(criterion), verdict, evidence, note: "said so".into() }
+    }
+
+    fn evidence(name: &str) -> Evidence {
+        Evidence {
+            id: EvidenceId::new(name).unwrap(),
+            observed: Observed::Absent { path: "x".into() },
+        }
+    }
+
+    fn judged(findings: Vec<Finding>, asked: &[&str]) -> Judgement {
+        let asked: Vec<CriterionId> = asked.iter().map(|text| id(text)).collect();
+        Examination { findings, evidence: vec![evidence("e1")] }.judge(&asked)
+    }
+
+    #[test]
+    fn passes_with_evidence_for_each() {
+        let judgement = judged(vec![finding("a", Verdict::Pass, &["e1"])], &["a"]);
+        assert_eq!(judgement.verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn zero_checks_never_pass() {
+        assert_eq!(judged(vec![], &[]).verdict, Verdict::Inconclusive);
+        assert_eq!(judged(vec![], &["a"]).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_pass_needs_recorded_evidence() {
+        let none = judged(vec![finding("a", Verdict::Pass, &[])], &["a"]);
+        assert!(none.unmet[0].note.contains("without evidence"), "{none:?}");
+        let invented = judged(vec![finding("a", Verdict::Pass, &["e9"])], &["a"]);
+        assert!(invented.unmet[0].note.contains("did not record"), "{invented:?}");
+    }
+
+    #[test]
+    fn a_finding_too_many_is_not_a_pass() {
+        let pass = || finding("a", Verdict::Pass, &["e1"]);
+        assert_ne!(judged(vec![pass(), pass()], &["a"]).verdict, Verdict::Pass);
+        let other = finding("b", Verdict::Pass, &["e1"]);
+        assert_ne!(judged(vec![pass(), other], &["a"]).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn stale_reads_see_phantoms() {
+        let record = AccessRecord {
+            reads: vec![
+                Read { path: "src".into(), seen: Seen::Listing },
+                Read { path: "a.txt".into(), seen: Seen::Content },
+                Read { path: "gone".into(), seen: Seen::Absent },
+            ],
+            ..AccessRecord::default()
+        };
+        let stale = |path: &str| record.stale_read(&BTreeSet::from([path])).map(str::to_owned);
+        assert_eq!(stale("src/new.rs").as_deref(), Some("src"));
+        assert_eq!(stale("a.txt").as_deref(), Some("a.txt"));
+        assert_eq!(stale("gone/deep").as_deref(), Some("gone"));
+        assert_eq!(stale("src/deep/new.rs"), None);
+        assert_eq!(stale("srcs/new.rs"), None);
+        assert_eq!(stale("b.txt"), None);
+    }
+}

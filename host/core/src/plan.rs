@@ -1,0 +1,156 @@
+//! The plan of a phase: parsed, immutable, named by its digest.
+//!
+//! Invariant: a [`Plan`] that `idumb-plan` returned has unique ids, no cycle, and at
+//! least one criterion for every task.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{CriterionId, Digest, Grants, PathGlob, PhaseId, TaskId};
+
+/// The tasks of one phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which phase it is for.
+    pub phase: PhaseId,
+    /// What the phase is to achieve, in the author's words.
+    pub goal: String,
+    /// Phases that must be completed before, as the author named them.
+    pub depends_on: Vec<String>,
+    /// Criteria of earlier phases that this phase deliberately ends.
+    pub supersedes: Vec<CriterionId>,
+    /// The tasks, in the order of the file.
+    pub tasks: Vec<Task>,
+    /// References between files that must hold when the phase is done.
+    pub links: Vec<Link>,
+    /// Of the file's bytes.
+    pub digest: Digest,
+}
+
+/// The smallest thing scheduled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Unique in the plan.
+    pub id: TaskId,
+    /// One line.
+    pub title: String,
+    /// What to do, in the author's words.
+    pub description: String,
+    /// The agent that does it: `builder`, or a name from `idumb.toml`.
+    pub agent: String,
+    /// Tasks that must have succeeded before.
+    pub depends_on: Vec<TaskId>,
+    /// Patterns of paths it may read.
+    pub reads: Vec<PathGlob>,
+    /// Patterns of paths it may write (and read).
+    pub writes: Vec<PathGlob>,
+    /// Paths it promises to leave behind.
+    pub artifacts: Vec<String>,
+    /// How long one attempt may take; `None`: the run's default.
+    pub timeout: Option<Duration>,
+    /// How many further attempts it gets after the first one failed.
+    pub retries: u32,
+    /// What the agent is to do, for agents that carry out declared steps.
+    pub steps: Vec<Step>,
+    /// Further options for the agent; template values for the built-in builder.
+    pub options: BTreeMap<String, String>,
+    /// What must hold when it is done; never empty.
+    pub accept: Vec<Criterion>,
+}
+
+/// One declared action: a kind, such as `write`, and its arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The kind, an open word: an agent refuses one it does not know.
+    pub kind: String,
+    /// The arguments of the kind.
+    pub args: Map<String, Value>,
+}
+
+/// What must hold: a kind of check, such as `contains`, and its arguments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Criterion {
+    /// Unique in the plan.
+    pub id: CriterionId,
+    /// What it says, for people.
+    pub text: String,
+    /// The kind, an open word: a validator answers `inconclusive` to one it does not know.
+    pub kind: String,
+    /// The arguments of the kind.
+    pub args: Map<String, Value>,
+    /// The patterns of paths that the check looks at.
+    pub looks_at: Vec<PathGlob>,
+}
+
+/// A reference that must hold: a pattern in one file that refers to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// Unique among links and criteria of the plan.
+    pub id: CriterionId,
+    /// The file that refers.
+    pub from: String,
+    /// A regular expression that must match in `from`.
+    pub pattern: String,
+    /// The file that is referred to; it must exist.
+    pub to: String,
+    /// A regular expression that must match in `to`, if given: what is referred to.
+    pub provides: Option<String>,
+}
+
+impl Task {
+    /// What the plan lets the task's agent touch.
+    pub fn grants(&self) -> Grants {
+        Grants { reads: self.reads.clone(), writes: self.writes.clone() }
+    }
+
+    /// What a validator of this task may read: what the task may, and what its criteria look at.
+    pub fn validation_grants(&self) -> Grants {
+        let looks_at = self.accept.iter().flat_map(|criterion| &criterion.looks_at);
+        let reads = self.reads.iter().chain(&self.writes).chain(looks_at).cloned().collect();
+        Grants { reads, writes: Vec::new() }
+    }
+}
+
+impl Plan {
+    /// The task of that id.
+    pub fn task(&self, id: &TaskId) -> Option<&Task> {
+        self.tasks.iter().find(|task| &task.id == id)
+    }
+
+    /// The batches a run would form if every task succeeded at once: at most `size` tasks
+    /// each, all dependencies in earlier batches, declared writes disjoint.
+    pub fn batches(&self, size: usize) -> Vec<Vec<TaskId>> {
+        let mut done = BTreeSet::new();
+        let mut batches = Vec::new();
+        loop {
+            let left = self.tasks.iter().filter(|task| !done.contains(&task.id));
+            let ready = left.filter(|task| task.depends_on.iter().all(|id| done.contains(id)));
+            let batch = next_batch(ready, size);
+            if batch.is_empty() {
+                return batches;
+            }
+            done.extend(batch.iter().cloned());
+            batches.push(batch);
+        }
+    }
+}
+
+/// The first tasks of `ready`, at most `size`, whose declared writes are disjoint.
+pub fn next_batch<'a>(ready: impl Iterator<Item = &'a Task>, size: usize) -> Vec<TaskId> {
+    let mut batch: Vec<&Task> = Vec::new();
+    for task in ready {
+        if batch.len() >= size.max(1) {
+            break;
+        }
+        let clash = |other: &&Task| {
+            task.writes.iter().any(|mine| other.writes.iter().any(|theirs| mine.overlaps(theirs)))
+        };
+        if !batch.iter().any(clash) {
+            batch.push(task);
+        }
+    }
+    batch.into_iter().map(|task| task.id.clone()).collect()
+}
