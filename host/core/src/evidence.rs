@@ -92,19 +92,29 @@ impl Examination {
     /// The verdict over `criteria`: pass only if there is at least one criterion, each has
     /// exactly one finding that passes, and each finding names evidence that exists.
     pub fn judge<'a>(&self, criteria: impl IntoIterator<Item = &'a CriterionId>) -> Judgement {
-        let known: BTreeSet<&EvidenceId> = self.evidence.iter().map(|evidence| &evidence.id).collect();
+        let known: BTreeSet<&EvidenceId> =
+            self.evidence.iter().map(|evidence| &evidence.id).collect();
         let mut findings: BTreeMap<&CriterionId, Vec<&Finding>> = BTreeMap::new();
         for finding in &self.findings {
-            findings.entry(&finding.criterion).or_default().push(finding);
+            findings
+                .entry(&finding.criterion)
+                .or_default()
+                .push(finding);
         }
-        let mut judgement = Judgement { verdict: Verdict::Pass, unmet: Vec::new() };
+        let mut judgement = Judgement {
+            verdict: Verdict::Pass,
+            unmet: Vec::new(),
+        };
         let mut checked = 0;
         for criterion in criteria {
             checked += 1;
             let problem = match findings.remove(criterion).as_deref() {
                 None => Some((Verdict::Inconclusive, "no finding was given".to_owned())),
                 Some([finding]) => problem_of(finding, &known),
-                Some(_) => Some((Verdict::Inconclusive, "more than one finding was given".to_owned())),
+                Some(_) => Some((
+                    Verdict::Inconclusive,
+                    "more than one finding was given".to_owned(),
+                )),
             };
             if let Some((verdict, note)) = problem {
                 judgement.add(criterion.clone(), verdict, note);
@@ -168,7 +178,11 @@ impl Judgement {
         if self.verdict != Verdict::Fail {
             self.verdict = verdict;
         }
-        self.unmet.push(Unmet { criterion, verdict, note });
+        self.unmet.push(Unmet {
+            criterion,
+            verdict,
+            note,
+        });
     }
 }
 
@@ -218,24 +232,24 @@ pub struct Read {
 }
 
 impl AccessRecord {
-    /// The first path of the read set whose version `changed` (paths that another task
-    /// integrated since) made stale: the path itself, or a listing that gained or lost it.
-    pub fn stale_read<'a>(&'a self, changed: &BTreeSet<&str>) -> Option<&'a str> {
-        let stale = |read: &&Read| {
-            if changed.contains(read.path.as_str()) {
-                return true;
-            }
-            match read.seen {
-                // A listing is made stale by what appears or goes directly in the directory.
-                Seen::Listing => changed.iter().any(|path| parent(path) == read.path),
-                // What comes to stand below an absent path makes the path exist.
-                Seen::Absent => changed.iter().any(|path| {
-                    path.strip_prefix(read.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
-                }),
+    /// The first path of the read set that `changed` (paths that another task integrated
+    /// since) made stale, and the changed path that did it: the path itself, an entry that
+    /// a listing gained or lost, or something below a path that was absent.
+    pub fn stale_read<'a, 'c>(&'a self, changed: &BTreeSet<&'c str>) -> Option<(&'a str, &'c str)> {
+        self.reads.iter().find_map(|read| {
+            let stale = |path: &&&str| match read.seen {
+                _ if **path == read.path => true,
+                Seen::Listing => parent(path) == read.path,
+                Seen::Absent => path
+                    .strip_prefix(read.path.as_str())
+                    .is_some_and(|rest| rest.starts_with('/')),
                 Seen::Metadata | Seen::Content => false,
-            }
-        };
-        self.reads.iter().find(stale).map(|read| read.path.as_str())
+            };
+            changed
+                .iter()
+                .find(stale)
+                .map(|path| (read.path.as_str(), *path))
+        })
     }
 }
 
@@ -248,8 +262,16 @@ mod tests {
     }
 
     fn finding(criterion: &str, verdict: Verdict, evidence: &[&str]) -> Finding {
-        let evidence = evidence.iter().map(|id| EvidenceId::new(*id).unwrap()).collect();
-        Finding { criterion: id(criterion), verdict, evidence, note: "said so".into() }
+        let evidence = evidence
+            .iter()
+            .map(|id| EvidenceId::new(*id).unwrap())
+            .collect();
+        Finding {
+            criterion: id(criterion),
+            verdict,
+            evidence,
+            note: "said so".into(),
+        }
     }
 
     fn evidence(name: &str) -> Evidence {
@@ -261,7 +283,11 @@ mod tests {
 
     fn judged(findings: Vec<Finding>, asked: &[&str]) -> Judgement {
         let asked: Vec<CriterionId> = asked.iter().map(|text| id(text)).collect();
-        Examination { findings, evidence: vec![evidence("e1")] }.judge(&asked)
+        Examination {
+            findings,
+            evidence: vec![evidence("e1")],
+        }
+        .judge(&asked)
     }
 
     #[test]
@@ -281,7 +307,10 @@ mod tests {
         let none = judged(vec![finding("a", Verdict::Pass, &[])], &["a"]);
         assert!(none.unmet[0].note.contains("without evidence"), "{none:?}");
         let invented = judged(vec![finding("a", Verdict::Pass, &["e9"])], &["a"]);
-        assert!(invented.unmet[0].note.contains("did not record"), "{invented:?}");
+        assert!(
+            invented.unmet[0].note.contains("did not record"),
+            "{invented:?}"
+        );
     }
 
     #[test]
@@ -296,13 +325,26 @@ mod tests {
     fn stale_reads_see_phantoms() {
         let record = AccessRecord {
             reads: vec![
-                Read { path: "src".into(), seen: Seen::Listing },
-                Read { path: "a.txt".into(), seen: Seen::Content },
-                Read { path: "gone".into(), seen: Seen::Absent },
+                Read {
+                    path: "src".into(),
+                    seen: Seen::Listing,
+                },
+                Read {
+                    path: "a.txt".into(),
+                    seen: Seen::Content,
+                },
+                Read {
+                    path: "gone".into(),
+                    seen: Seen::Absent,
+                },
             ],
             ..AccessRecord::default()
         };
-        let stale = |path: &str| record.stale_read(&BTreeSet::from([path])).map(str::to_owned);
+        let stale = |path: &str| {
+            record
+                .stale_read(&BTreeSet::from([path]))
+                .map(|(read, _)| read.to_owned())
+        };
         assert_eq!(stale("src/new.rs").as_deref(), Some("src"));
         assert_eq!(stale("a.txt").as_deref(), Some("a.txt"));
         assert_eq!(stale("gone/deep").as_deref(), Some("gone"));

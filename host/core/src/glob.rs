@@ -92,7 +92,10 @@ impl PathGlob {
 
     /// The path itself, if the pattern has no metacharacters and so means one path.
     pub fn as_literal(&self) -> Option<&str> {
-        let literal = self.parts.iter().all(|part| matches!(part, Part::Literal(_)));
+        let literal = self
+            .parts
+            .iter()
+            .all(|part| matches!(part, Part::Literal(_)));
         literal.then_some(self.text.as_str())
     }
 
@@ -149,7 +152,9 @@ fn walk<N: Copy>(parts: &[Part], names: &[N], fits: &dyn Fn(&Part, N) -> bool) -
         ([], []) => true,
         ([Part::Any, rest @ ..], _) => {
             walk(rest, names, fits)
-                || (!names.is_empty() && fits(&Part::Any, names[0]) && walk(parts, &names[1..], fits))
+                || (!names.is_empty()
+                    && fits(&Part::Any, names[0])
+                    && walk(parts, &names[1..], fits))
         }
         ([part, rest @ ..], [name, more @ ..]) => fits(part, *name) && walk(rest, more, fits),
         _ => false,
@@ -177,7 +182,9 @@ impl FromStr for PathGlob {
                     return Err(syntax("`**` must be a whole component".into()));
                 }
                 _ if name.contains(['{', '}']) => {
-                    return Err(syntax("alternatives `{…}` are not supported: write two patterns".into()));
+                    return Err(syntax(
+                        "alternatives `{…}` are not supported: write two patterns".into(),
+                    ));
                 }
                 _ if name.contains(['*', '?', '[', ']']) => {
                     let matcher = GlobBuilder::new(name)
@@ -191,7 +198,10 @@ impl FromStr for PathGlob {
             };
             parts.push(part);
         }
-        Ok(Self { text: text.to_owned(), parts })
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
     }
 }
 
@@ -255,7 +265,11 @@ mod tests {
             ("*", ".env", true),
         ];
         for (pattern, path, expected) in table {
-            assert_eq!(glob(pattern).matches(path), expected, "{pattern} against {path}");
+            assert_eq!(
+                glob(pattern).matches(path),
+                expected,
+                "{pattern} against {path}"
+            );
         }
     }
 
@@ -283,7 +297,19 @@ mod tests {
 
     #[test]
     fn refuses_what_leaves_the_project() {
-        for text in ["", "/etc/passwd", "../x", "a/../b", "./a", "a//b", "a/", "C:/x", "a\\b", "a**/b", "{a,b}"] {
+        for text in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "./a",
+            "a//b",
+            "a/",
+            "C:/x",
+            "a\\b",
+            "a**/b",
+            "{a,b}",
+        ] {
             assert!(text.parse::<PathGlob>().is_err(), "{text:?} was taken");
         }
     }

@@ -94,14 +94,21 @@ impl Grants {
 
     /// Whether the directory `dir` must be visible because something below it is granted.
     pub fn may_allow_below(&self, dir: &str) -> bool {
-        self.of(Capability::Read).any(|glob| glob.may_match_below(dir))
+        self.of(Capability::Read)
+            .any(|glob| glob.may_match_below(dir))
     }
 
     /// Whether these grants are within `ceiling`.
     pub fn within(&self, ceiling: &Self) -> bool {
-        let covered = |capability, glob: &PathGlob| ceiling.of(capability).any(|wide| wide.covers(glob));
-        self.writes.iter().all(|glob| covered(Capability::Write, glob))
-            && self.reads.iter().all(|glob| covered(Capability::Read, glob))
+        let covered =
+            |capability, glob: &PathGlob| ceiling.of(capability).any(|wide| wide.covers(glob));
+        self.writes
+            .iter()
+            .all(|glob| covered(Capability::Write, glob))
+            && self
+                .reads
+                .iter()
+                .all(|glob| covered(Capability::Read, glob))
     }
 
     /// The patterns that give `capability`.
@@ -118,7 +125,10 @@ impl Grants {
 pub fn is_protected(path: &str) -> bool {
     use std::sync::LazyLock;
     static GLOBS: LazyLock<Vec<PathGlob>> = LazyLock::new(|| {
-        PROTECTED.iter().filter_map(|text| text.parse().ok()).collect()
+        PROTECTED
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect()
     });
     let lower = path.to_lowercase();
     GLOBS.iter().any(|glob| glob.matches(&lower))
@@ -187,9 +197,10 @@ impl Denial {
             Capability::Write => "writes",
         };
         match self.reason {
-            DenialReason::NotGranted | DenialReason::Protected => {
-                Some(format!("{key} = [{}]", serde_json::Value::from(self.path.as_str())))
-            }
+            DenialReason::NotGranted | DenialReason::Protected => Some(format!(
+                "{key} = [{}]",
+                serde_json::Value::from(self.path.as_str())
+            )),
             DenialReason::Escapes | DenialReason::ReadOnlyView | DenialReason::SpecialFile => None,
         }
     }
@@ -201,7 +212,10 @@ mod tests {
 
     fn grants(reads: &[&str], writes: &[&str]) -> Grants {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Grants { reads: globs(reads), writes: globs(writes) }
+        Grants {
+            reads: globs(reads),
+            writes: globs(writes),
+        }
     }
 
     #[test]
@@ -226,7 +240,11 @@ mod tests {
             (Read, "idumb.toml", Protected),
         ];
         for (capability, path, expected) in table {
-            assert_eq!(grants.allows(capability, path), expected, "{capability} {path}");
+            assert_eq!(
+                grants.allows(capability, path),
+                expected,
+                "{capability} {path}"
+            );
         }
     }
 

@@ -1,21 +1,38 @@
 //! Domain types of idumb, and the state machine of a run.
 //!
-//! Invariant: nothing here reads a clock, a disk, the environment or randomness.
+//! Invariant: nothing here reads a clock, a disk, the environment or randomness, starts a
+//! thread or awaits. [`Run`] is the entry point: inputs in, events and effects out.
 
 mod change;
 mod digest;
+mod event;
 mod evidence;
 mod glob;
 mod grant;
 mod id;
+mod io;
 mod plan;
+mod role;
+mod run;
+mod trouble;
 
 pub use change::{Blobs, Change, ChangeSet, Entry};
 pub use digest::{Digest, ParseDigestError};
+pub use event::{
+    AgentBinding, Artifact, Event, Feedback, LogLevel, LogLine, PauseCause, Prerequisite, Prompt,
+    RunOutcome, SealedAttempt, Stamped, Subject, WorkflowStep,
+};
 pub use evidence::{
     AccessRecord, Evidence, Examination, Finding, Judgement, Observed, Read, Seen, Unmet, Verdict,
 };
 pub use glob::{GlobError, PathGlob};
 pub use grant::{Capability, Decision, Denial, DenialReason, Grants, PROTECTED, is_protected};
 pub use id::{Attempt, CriterionId, Epoch, EvidenceId, IdError, Millis, PhaseId, RunId, TaskId};
+pub use io::{BrokenAttempt, Effect, Input};
 pub use plan::{Criterion, Link, Plan, Step, Task, next_batch};
+pub use role::{ErrorCode, Mode, Role};
+pub use run::{
+    Control, Integration, Progress, Run, RunConfig, RunState, StateDocument, TaskRecord, TaskState,
+    duration_text,
+};
+pub use trouble::{Failure, FailureKind, Other, Trouble};
