@@ -1,1 +1,60 @@
-//! plan
+//! Plans and `idumb.toml`, read into the types of `idumb-core`.
+//!
+//! Each way to write a plan is a module with a `read` that takes a document and gives a
+//! [`Plan`]; [`read_plan`] picks it. There is one now: the native `plan.toml`.
+//!
+//! Invariant: nothing is guessed at, and nothing is left out silently. A file is read
+//! whole, or refused with everything that is wrong with it, each with its place and what
+//! to do. No file is opened here.
+
+mod config;
+mod native;
+mod phases;
+mod problem;
+mod reading;
+mod render;
+mod suggest;
+mod value;
+
+use idumb_core::{PhaseId, Plan};
+
+pub use config::{AgentSource, Config, Defaults, Limits, Project, read_config};
+pub use phases::{ChooseError, choose_phase, find_phases};
+pub use problem::{Code, Document, Problem, Refused};
+pub use render::{Look, render, render_as};
+
+/// Reads a plan in the native format, `docs/plan-format.md`.
+///
+/// `file_name` is only for messages. `expected` is the phase that the file's folder
+/// names: the file must agree with it. Without it the file must give its own `name`.
+///
+/// # Errors
+/// Everything that is wrong with the file, in order of position.
+///
+/// ```
+/// let source = r#"
+/// phase = 1
+/// name = "greeting"
+/// goal = "Say hello"
+///
+/// [[tasks]]
+/// id = "P1-T1"
+/// title = "Write the greeting"
+/// writes = ["hello.txt"]
+/// steps = [{ write = "hello.txt", content = "hello\n" }]
+/// accept = [{ contains = "hello.txt", text = "hello" }]
+/// "#;
+/// let plan = idumb_plan::read_plan(source, "plan.toml", None).unwrap();
+/// assert_eq!(plan.phase.to_string(), "1-greeting");
+/// assert_eq!(plan.tasks[0].accept[0].text, "`hello.txt` contains `hello`");
+///
+/// let refused = idumb_plan::read_plan("phase = 1", "plan.toml", None).unwrap_err();
+/// assert_eq!(refused.problems().len(), 3); // no name, no goal, no tasks
+/// ```
+pub fn read_plan(
+    source: &str,
+    file_name: &str,
+    expected: Option<&PhaseId>,
+) -> Result<Plan, Refused> {
+    native::read(source, file_name, expected)
+}
