@@ -1,2 +1,73 @@
-//! idumb
-fn main() {}
+//! `idumb`: runs other people's agents on your code, safely.
+//!
+//! Invariant: results go to standard output, everything else to standard error; every way
+//! out has its exit status, as `idumb --help` lists them.
+
+mod args;
+mod desk;
+mod driver;
+mod dry_run;
+mod established;
+mod execute;
+mod fault;
+mod look;
+mod project;
+mod prompt;
+mod report;
+mod roster;
+mod scratch;
+mod text;
+mod workshop;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command, Format};
+use crate::fault::{Fault, INTERNAL};
+use crate::report::Paint;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format = match &cli.command {
+        Command::ExecutePhase(args) => args.output.format,
+        Command::Log(args) => args.output.format,
+        Command::Status(_) => Format::Text,
+    };
+    let project = cli.project.as_deref();
+    let result = match &cli.command {
+        Command::ExecutePhase(args) => execute::execute_phase(project, args),
+        Command::Status(args) => look::status(project, args),
+        Command::Log(args) => look::log(project, args),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => ExitCode::from(told(&error, format)),
+    }
+}
+
+/// Tells what went wrong; answers the exit status.
+fn told(error: &anyhow::Error, format: Format) -> u8 {
+    let fault = error.downcast_ref::<Fault>();
+    let exit = fault.map_or(INTERNAL, |fault| fault.exit);
+    if format == Format::Jsonl {
+        report::error_line(fault.and_then(|fault| fault.code), &format!("{error:#}"));
+        return exit;
+    }
+    let paint = Paint::for_stream(&std::io::stderr());
+    let code = fault.and_then(|fault| fault.code).map_or(String::new(), |code| format!("[{code}]"));
+    let head = paint.bad(&format!("error{code}"));
+    let mut text = format!("{head}: {}\n", format!("{error:#}").trim_end());
+    for hint in fault.into_iter().flat_map(|fault| &fault.hints) {
+        text.push_str(&format!("  {}: {hint}\n", paint.strong("what to do")));
+    }
+    // With standard error gone there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    exit
+}
+
+/// A word to the person at the terminal, on standard error.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

@@ -232,6 +232,11 @@ pub struct Read {
 }
 
 impl AccessRecord {
+    /// Whether nothing was read, written or refused.
+    pub fn is_empty(&self) -> bool {
+        self.reads.is_empty() && self.writes.is_empty() && self.denials.is_empty()
+    }
+
     /// The first path of the read set that `changed` (paths that another task integrated
     /// since) made stale, and the changed path that did it: the path itself, an entry that
     /// a listing gained or lost, or something below a path that was absent.

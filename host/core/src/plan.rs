@@ -132,6 +132,20 @@ impl Plan {
         self.tasks.iter().find(|task| &task.id == id)
     }
 
+    /// The plan with each promised artifact as one more criterion of its task, of kind
+    /// `exists`: a promise is checked like everything else.
+    #[must_use]
+    pub fn with_promises(mut self) -> Self {
+        for task in &mut self.tasks {
+            let promised = task.artifacts.iter().enumerate();
+            let criteria: Vec<Criterion> = promised
+                .filter_map(|(index, path)| promise(&task.id, index + 1, path))
+                .collect();
+            task.accept.extend(criteria);
+        }
+        self
+    }
+
     /// The batches a run would form if every task succeeded at once: at most `size` tasks
     /// each, all dependencies in earlier batches, declared writes disjoint.
     pub fn batches(&self, size: usize) -> Vec<Vec<TaskId>> {
@@ -148,6 +162,23 @@ impl Plan {
             batches.push(batch);
         }
     }
+}
+
+/// The criterion that an artifact exists; `None` only for a path that no plan can hold.
+fn promise(task: &TaskId, number: usize, path: &str) -> Option<Criterion> {
+    let glob: PathGlob = path.parse().ok()?;
+    let id = CriterionId::new(format!("{task}.artifact-{number}")).or_else(|_| {
+        // The task's own name fills the room that an id has.
+        let short = Digest::of(task.as_str().as_bytes()).short();
+        CriterionId::new(format!("artifact-{short}-{number}"))
+    });
+    Some(Criterion {
+        id: id.ok()?,
+        text: format!("the promised artifact `{path}` exists"),
+        kind: "exists".to_owned(),
+        args: Map::from_iter([("path".to_owned(), Value::from(path))]),
+        looks_at: vec![glob],
+    })
 }
 
 /// The first tasks of `ready`, at most `size`, whose declared writes are disjoint.

@@ -5,15 +5,38 @@
 
 use crate::run::{Control, Job, Run, TaskState};
 use crate::{
-    Effect, ErrorCode, Event, Millis, Mode, PauseCause, Prerequisite, Prompt, Role, RunOutcome,
-    Subject, TaskId, Verdict, WorkflowStep, next_batch,
+    Effect, ErrorCode, Event, Millis, Mode, PauseCause, Prerequisite, Role, RunOutcome, TaskId,
+    Verdict, WorkflowStep, next_batch,
 };
 
 impl Run {
     pub(super) fn begin(&mut self, now: Millis, prerequisites: Vec<Prerequisite>) {
-        if self.state.step.is_some() {
+        let validated = self.state.step > Some(WorkflowStep::ValidatePlan);
+        if validated || self.state.control != Control::Active {
             return;
         }
+        if !self.state.begun {
+            self.start_run(now);
+        }
+        if self.state.step.is_none() {
+            self.enter(now, WorkflowStep::ValidatePlan);
+        }
+        let unmet: Vec<String> = prerequisites
+            .iter()
+            .filter(|prerequisite| prerequisite.completed_by.is_none())
+            .map(|prerequisite| prerequisite.phase.clone())
+            .collect();
+        self.emit(now, Event::PlanValidated { prerequisites });
+        if unmet.is_empty() {
+            self.enter(now, WorkflowStep::LoadExecutionState);
+            return;
+        }
+        let reason = format!("phase {} is not completed", unmet.join(", phase "));
+        let code = ErrorCode::E003;
+        self.finish(now, RunOutcome::Failed { code, reason });
+    }
+
+    fn start_run(&mut self, now: Millis) {
         self.emit(
             now,
             Event::RunStarted {
@@ -28,36 +51,10 @@ impl Run {
                 agents: self.config.agents.clone(),
             },
         );
-        self.emit(
-            now,
-            Event::StepEntered {
-                step: WorkflowStep::ValidatePlan,
-            },
-        );
-        let unmet: Vec<String> = prerequisites
-            .iter()
-            .filter(|prerequisite| prerequisite.completed_by.is_none())
-            .map(|prerequisite| prerequisite.phase.clone())
-            .collect();
-        self.emit(now, Event::PlanValidated { prerequisites });
-        if !unmet.is_empty() {
-            let reason = format!("phase {} is not completed", unmet.join(", phase "));
-            self.finish(
-                now,
-                RunOutcome::Failed {
-                    code: ErrorCode::E003,
-                    reason,
-                },
-            );
-            return;
-        }
-        for step in [
-            WorkflowStep::LoadExecutionState,
-            WorkflowStep::PrepareBatches,
-            WorkflowStep::ExecutionLoop,
-        ] {
-            self.emit(now, Event::StepEntered { step });
-        }
+    }
+
+    pub(super) fn enter(&mut self, now: Millis, step: WorkflowStep) {
+        self.emit(now, Event::StepEntered { step });
     }
 
     /// Goes on as far as possible without the world.
@@ -77,29 +74,34 @@ impl Run {
             Control::Active => {}
         }
         match self.state.step {
+            Some(WorkflowStep::LoadExecutionState) => {
+                self.enter(now, WorkflowStep::PrepareBatches);
+                true
+            }
+            Some(WorkflowStep::PrepareBatches) => {
+                self.enter(now, WorkflowStep::ExecutionLoop);
+                true
+            }
             Some(WorkflowStep::ExecutionLoop) => self.advance_batch(now),
             Some(WorkflowStep::CrossPhaseValidation) => self.check_phase(Role::IntegrationChecker),
             Some(WorkflowStep::FinalValidation) => self.check_phase(Role::Verifier),
-            Some(WorkflowStep::UpdateState) => {
-                if self.in_flight.contains(&Job::State) {
-                    return false;
-                }
-                let document = self.document(now, "completed");
-                self.start(
-                    Job::State,
-                    Effect::WriteState {
-                        document,
-                        wanted: true,
-                    },
-                );
-                false
-            }
+            Some(WorkflowStep::UpdateState) => self.record_completion(now),
             Some(WorkflowStep::Report) => {
                 self.finish(now, RunOutcome::Completed);
                 true
             }
             _ => false,
         }
+    }
+
+    fn record_completion(&mut self, now: Millis) -> bool {
+        if !self.in_flight.contains(&Job::State) {
+            let document = self.document(now, "completed");
+            self.last_document = Some(document.clone());
+            let wanted = true;
+            self.start(Job::State, Effect::WriteState { document, wanted });
+        }
+        false
     }
 
     fn check_phase(&mut self, role: Role) -> bool {
@@ -111,11 +113,26 @@ impl Run {
 
     /// Lets what is under way end, then rests.
     fn come_to_rest(&mut self, now: Millis, cause: PauseCause, reason: String) -> bool {
-        let batch = self.state.batch.clone();
-        for task in &batch {
-            if self.drive(task) {
-                return true;
-            }
+        if self.state.step == Some(WorkflowStep::Report) {
+            // Completion is recorded: the end is the next safe point.
+            self.finish(now, RunOutcome::Completed);
+            return true;
+        }
+        // A candidate or an accepted one can wait as it is; a base between two states cannot.
+        let integrating = |id: &&TaskId| {
+            self.state
+                .task(id)
+                .is_some_and(|r| r.state == TaskState::Integrating)
+        };
+        let unsettled: Vec<TaskId> = self
+            .state
+            .batch
+            .iter()
+            .filter(integrating)
+            .cloned()
+            .collect();
+        if unsettled.iter().any(|task| self.drive(task)) {
+            return true;
         }
         if self.in_flight.is_empty() {
             self.emit(now, Event::RunPaused { cause, reason });
@@ -230,7 +247,7 @@ impl Run {
         {
             return false;
         }
-        if self.withdraw_if_stale(now, task) {
+        if self.withdraw_if_stale(now, task) || self.outdate_if_stale(now, task) {
             return true;
         }
         let Some(record) = self.state.task(task) else {
@@ -282,49 +299,6 @@ impl Run {
         true
     }
 
-    fn open_checkpoint(&mut self, now: Millis, tasks: &[TaskId]) -> bool {
-        let open = |prompt: &Prompt| prompt.subject == Subject::Checkpoint;
-        if self.state.prompts.iter().any(open) {
-            return false;
-        }
-        let names: Vec<&str> = tasks.iter().map(TaskId::as_str).collect();
-        let question = format!(
-            "Batch {} is done. Go on with batch {} ({})?",
-            self.state.batches,
-            self.state.batches + 1,
-            names.join(", ")
-        );
-        let options = vec![
-            ("continue".to_owned(), "start the next batch".to_owned()),
-            ("pause".to_owned(), "stop here; --resume goes on".to_owned()),
-        ];
-        self.open_prompt(now, Subject::Checkpoint, question, options);
-        true
-    }
-
-    pub(super) fn open_prompt(
-        &mut self,
-        now: Millis,
-        subject: Subject,
-        question: String,
-        options: Vec<(String, String)>,
-    ) {
-        let id = self.state.prompts_opened + 1;
-        let prompt = Prompt {
-            id,
-            subject,
-            question,
-            options,
-        };
-        self.emit(
-            now,
-            Event::PromptOpened {
-                prompt: prompt.clone(),
-            },
-        );
-        self.effects.push_back(Effect::Ask { prompt });
-    }
-
     fn leave_execution(&mut self, now: Millis) {
         let given_up = self
             .state
@@ -332,14 +306,14 @@ impl Run {
             .first()
             .and_then(|id| Some((id, self.state.task(id)?)));
         match given_up {
-            None => {
-                self.emit(
-                    now,
-                    Event::StepEntered {
-                        step: WorkflowStep::CrossPhaseValidation,
-                    },
-                );
+            None if self.state.completed.len() < self.plan.tasks.len() => {
+                let reason = "the tasks that are left wait for what is not in the plan, or for \
+                              each other"
+                    .to_owned();
+                let code = ErrorCode::E003;
+                self.finish(now, RunOutcome::Failed { code, reason });
             }
+            None => self.enter(now, WorkflowStep::CrossPhaseValidation),
             Some((id, record)) => {
                 let code = match record.state {
                     TaskState::Failed(code) => code,
@@ -358,20 +332,10 @@ impl Run {
     pub(super) fn phase_judged(&mut self, now: Millis, role: Role, verdict: Verdict) {
         match (role, verdict) {
             (Role::IntegrationChecker, Verdict::Pass) => {
-                self.emit(
-                    now,
-                    Event::StepEntered {
-                        step: WorkflowStep::FinalValidation,
-                    },
-                );
+                self.enter(now, WorkflowStep::FinalValidation);
             }
             (_, Verdict::Pass) => {
-                self.emit(
-                    now,
-                    Event::StepEntered {
-                        step: WorkflowStep::UpdateState,
-                    },
-                );
+                self.enter(now, WorkflowStep::UpdateState);
             }
             (role, _) => {
                 let reason = format!("the {role} found what does not hold");
@@ -392,7 +356,7 @@ impl Run {
 
     /// Has the state document written whenever it says something new.
     fn publish_state(&mut self, now: Millis) {
-        if self.state.step.is_none() {
+        if self.state.step.is_none() || self.in_flight.contains(&Job::State) {
             return;
         }
         let status = match &self.state.control {

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::run::{Job, Run, TaskState};
 use crate::{
-    AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Effect, Epoch, ErrorCode, Event,
-    Examination, Input, Judgement, Millis, Mode, Other, PauseCause, Prompt, Role, RunOutcome,
-    SealedAttempt, Subject, TaskId, Trouble, Verdict, WorkflowStep,
+    AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Epoch, ErrorCode, Event,
+    Examination, Input, Judgement, Millis, Mode, Other, Role, RunOutcome, SealedAttempt, TaskId,
+    Trouble, Verdict, WorkflowStep,
 };
 
 /// How often an attempt is run again because others changed what it read, before that
@@ -43,12 +43,7 @@ impl Run {
             Input::StateWritten => {
                 let awaited = self.in_flight.remove(&Job::State);
                 if awaited && self.state.step == Some(WorkflowStep::UpdateState) {
-                    self.emit(
-                        now,
-                        Event::StepEntered {
-                            step: WorkflowStep::Report,
-                        },
-                    );
+                    self.enter(now, WorkflowStep::Report);
                 }
             }
             Input::Answer { prompt, choice } => self.chosen(now, prompt, &choice),
@@ -141,12 +136,20 @@ impl Run {
         let candidate = self.state.task(task).and_then(|record| record.change_set);
         if candidate != Some(change_set) {
             let answer = format!("validated {}", change_set.short());
-            self.emit(now, Event::StaleAnswer { task: task.clone(), epoch, answer });
+            self.emit(
+                now,
+                Event::StaleAnswer {
+                    task: task.clone(),
+                    epoch,
+                    answer,
+                },
+            );
             return;
         }
         if !self.is_current(now, task, epoch, &TaskState::Sealed, "validated") {
             return;
         }
+        self.withdraw_questions(now, task);
         if self.withdraw_if_stale(now, task) {
             return;
         }
@@ -157,19 +160,7 @@ impl Run {
                 return;
             }
         };
-        let sealed_after = self
-            .state
-            .task(task)
-            .map_or(0, |record| record.sealed_after);
-        if let Some((path, by)) = self.state.stale(&record, sealed_after) {
-            self.emit(
-                now,
-                Event::JudgementOutdated {
-                    task: task.clone(),
-                    path,
-                    by,
-                },
-            );
+        if self.outdate(now, task, &record) {
             return;
         }
         let Some(definition) = self.plan.task(task) else {
@@ -222,6 +213,40 @@ impl Run {
                 self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
             }
         }
+    }
+
+    /// As [`Self::outdate`], for the verdict on a candidate that waited for its turn.
+    pub(super) fn outdate_if_stale(&mut self, now: Millis, task: &TaskId) -> bool {
+        let Some(record) = self.state.task(task) else {
+            return false;
+        };
+        let judged = record.judged.clone();
+        self.outdate(now, task, &judged)
+    }
+
+    /// Has the candidate judged again if its validator read what another task changed since.
+    /// The new epoch keeps a second copy of the outdated answer from being taken for the
+    /// new one.
+    fn outdate(&mut self, now: Millis, task: &TaskId, read: &AccessRecord) -> bool {
+        let Some((sealed_after, epoch)) = self
+            .state
+            .task(task)
+            .map(|record| (record.sealed_after, record.epoch + 1))
+        else {
+            return false;
+        };
+        let Some((path, by)) = self.state.stale(read, sealed_after) else {
+            return false;
+        };
+        let task = task.clone();
+        let outdated = Event::JudgementOutdated {
+            task: task.clone(),
+            path,
+            by,
+        };
+        self.emit(now, outdated);
+        self.emit(now, Event::LeaseRenewed { task, epoch });
+        true
     }
 
     /// Gives an attempt up whose builder read what another task changed since. It is run
@@ -282,38 +307,8 @@ impl Run {
         }
     }
 
-    fn open_blocker(&mut self, now: Millis, task: &TaskId, trouble: &Trouble) {
-        let code = trouble.code();
-        let question = format!(
-            "Task {task} cannot go on: {code} {}: {trouble}",
-            code.cause()
-        );
-        let dependents = self.dependents(task);
-        let consequence = match dependents.len() {
-            0 => "no task depends on it".to_owned(),
-            n => {
-                let names: Vec<&str> = dependents.iter().map(TaskId::as_str).collect();
-                format!("{n} not run then: {}", names.join(", "))
-            }
-        };
-        let options = vec![
-            ("retry".to_owned(), "run it again".to_owned()),
-            ("fail".to_owned(), format!("give it up; {consequence}")),
-            (
-                "pause".to_owned(),
-                "stop here; --resume tries it again".to_owned(),
-            ),
-        ];
-        self.open_prompt(
-            now,
-            Subject::Blocker { task: task.clone() },
-            question,
-            options,
-        );
-    }
-
     /// The task failed for good; what depends on it cannot run.
-    fn give_up(&mut self, now: Millis, task: &TaskId, code: ErrorCode, reason: String) {
+    pub(super) fn give_up(&mut self, now: Millis, task: &TaskId, code: ErrorCode, reason: String) {
         self.emit(
             now,
             Event::TaskFailed {
@@ -341,7 +336,7 @@ impl Run {
     }
 
     /// Every task that depends on `task`, directly or not, in the order of the plan.
-    fn dependents(&self, task: &TaskId) -> Vec<TaskId> {
+    pub(super) fn dependents(&self, task: &TaskId) -> Vec<TaskId> {
         let mut reached = BTreeSet::from([task]);
         loop {
             let before = reached.len();
@@ -400,96 +395,5 @@ impl Run {
         };
         self.emit(now, event);
         self.phase_judged(now, role, verdict);
-    }
-
-    fn chosen(&mut self, now: Millis, id: u32, choice: &str) {
-        let open = self.state.prompts.iter().find(|prompt| prompt.id == id);
-        let Some(Prompt {
-            subject, options, ..
-        }) = open.cloned()
-        else {
-            return;
-        };
-        if !options.iter().any(|(option, _)| option == choice) {
-            return;
-        }
-        match (&subject, choice) {
-            (Subject::Checkpoint | Subject::Blocker { .. }, "pause") => {
-                let reason = "chosen at a prompt".to_owned();
-                self.request_pause(now, PauseCause::User, reason);
-                self.emit(now, Event::PromptWithdrawn { prompt: id });
-            }
-            _ => {
-                let choice = choice.to_owned();
-                self.emit(now, Event::PromptAnswered { prompt: id, choice });
-            }
-        }
-        match (subject, choice) {
-            (Subject::Blocker { task }, "fail") => {
-                let trouble = self
-                    .state
-                    .task(&task)
-                    .and_then(|record| record.trouble.clone());
-                let code = trouble.as_ref().map_or(ErrorCode::E002, Trouble::code);
-                let reason = trouble.map_or_else(String::new, |trouble| trouble.to_string());
-                self.give_up(now, &task, code, reason);
-            }
-            (Subject::Agent { token, .. }, _) => {
-                let choice = Some(choice.to_owned());
-                self.effects.push_back(Effect::Reply { token, choice });
-            }
-            _ => {}
-        }
-    }
-
-    fn asked(
-        &mut self,
-        now: Millis,
-        task: TaskId,
-        epoch: Epoch,
-        token: u64,
-        question: String,
-        options: Vec<(String, String)>,
-    ) {
-        let current = self
-            .state
-            .task(&task)
-            .is_some_and(|record| record.epoch == epoch);
-        if self.config.mode == Mode::Auto || !current {
-            self.emit(
-                now,
-                Event::QuestionDeclined {
-                    task,
-                    epoch,
-                    question,
-                },
-            );
-            self.effects.push_back(Effect::Reply {
-                token,
-                choice: None,
-            });
-            return;
-        }
-        self.open_prompt(
-            now,
-            Subject::Agent { task, epoch, token },
-            question,
-            options,
-        );
-    }
-
-    /// The attempt ended: nobody waits for its questions any more.
-    fn withdraw_questions(&mut self, now: Millis, ended: &TaskId) {
-        let about = |prompt: &&Prompt| matches!(&prompt.subject, Subject::Agent { task, .. } if task == ended);
-        let ids: Vec<u32> = self
-            .state
-            .prompts
-            .iter()
-            .filter(about)
-            .map(|prompt| prompt.id)
-            .collect();
-        for prompt in ids {
-            self.emit(now, Event::PromptWithdrawn { prompt });
-        }
     }
 }

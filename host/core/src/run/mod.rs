@@ -6,6 +6,7 @@
 mod advance;
 mod answer;
 mod progress;
+mod prompt;
 mod state;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -14,8 +15,8 @@ pub use progress::{Progress, StateDocument, duration_text};
 pub use state::{Control, Integration, RunState, TaskRecord, TaskState};
 
 use crate::{
-    AgentBinding, Effect, Event, Input, Millis, Mode, PauseCause, Plan, Role, RunId, Stamped,
-    TaskId, WorkflowStep,
+    AgentBinding, Effect, Event, Input, Millis, Mode, PauseCause, Plan, Role, RunId, RunOutcome,
+    Stamped, TaskId, WorkflowStep,
 };
 
 /// How a run is to go.
@@ -159,7 +160,54 @@ impl Run {
 
     /// Makes a recovered run go on: what was done stays done, what was under way runs again
     /// under a new epoch, what failed gets another try.
+    ///
+    /// Nothing happens to a run that completed or never began. [`Input::Begin`] should follow,
+    /// with the prerequisites looked up anew: it matters only if they were not met so far.
     pub fn resume(&mut self, now: Millis) {
+        if !self.can_go_on() {
+            return;
+        }
+        self.take_up(now);
+        self.advance(now);
+    }
+
+    /// Finishes what a run that went away was about to change, starts nothing, and rests.
+    ///
+    /// The base may be between two states while a change-set is being applied: this must
+    /// be done before anything else works on it.
+    pub fn settle(&mut self, now: Millis) {
+        if !self.can_go_on() {
+            return;
+        }
+        self.take_up(now);
+        let reason = "what was interrupted is being finished".to_owned();
+        self.emit(
+            now,
+            Event::PauseRequested {
+                cause: PauseCause::Error,
+                reason,
+            },
+        );
+        self.advance(now);
+    }
+
+    /// Whether a change-set may be applied in part: [`Self::settle`] is needed.
+    pub fn is_unsettled(&self) -> bool {
+        self.state
+            .tasks
+            .values()
+            .any(|record| record.state == TaskState::Integrating)
+    }
+
+    fn can_go_on(&self) -> bool {
+        self.state.begun && self.state.control != Control::Finished(RunOutcome::Completed)
+    }
+
+    fn take_up(&mut self, now: Millis) {
+        // What an earlier life asked for is disowned: its answers will be stale.
+        self.in_flight.clear();
+        self.effects.clear();
+        self.last_document = None;
         let tasks: Vec<TaskId> = self.plan.tasks.iter().map(|task| task.id.clone()).collect();
         self.emit(now, Event::RunResumed);
         let open: Vec<u32> = self.state.prompts.iter().map(|prompt| prompt.id).collect();
@@ -200,22 +248,11 @@ impl Run {
             .is_some_and(|step| step > WorkflowStep::ExecutionLoop)
             && self.state.completed.len() < self.plan.tasks.len()
         {
-            self.emit(
-                now,
-                Event::StepEntered {
-                    step: WorkflowStep::ExecutionLoop,
-                },
-            );
+            self.enter(now, WorkflowStep::ExecutionLoop);
         } else if self.state.step > Some(WorkflowStep::CrossPhaseValidation) {
             // The checks are done again: the tree may have changed while the run rested.
-            self.emit(
-                now,
-                Event::StepEntered {
-                    step: WorkflowStep::CrossPhaseValidation,
-                },
-            );
+            self.enter(now, WorkflowStep::CrossPhaseValidation);
         }
-        self.advance(now);
     }
 
     /// The next event that must be journaled, then shown.
@@ -243,8 +280,9 @@ impl Run {
     }
 
     fn request_pause(&mut self, now: Millis, cause: PauseCause, reason: String) {
-        if self.state.control == Control::Active {
+        if self.state.begun && self.state.control == Control::Active {
             self.emit(now, Event::PauseRequested { cause, reason });
+            self.decline_questions(now);
         }
     }
 }

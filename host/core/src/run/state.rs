@@ -82,6 +82,8 @@ pub struct TaskRecord {
     pub sealed_after: usize,
     /// What it left behind.
     pub artifacts: Vec<Artifact>,
+    /// What the validator was seen to read.
+    pub judged: AccessRecord,
     /// The verdict's findings and evidence.
     pub examination: Option<Examination>,
     /// When the latest attempt started.
@@ -108,6 +110,7 @@ impl TaskRecord {
             built_after: 0,
             sealed_after: 0,
             artifacts: Vec::new(),
+            judged: AccessRecord::default(),
             examination: None,
             started_at: 0,
             ended_at: None,
@@ -128,6 +131,8 @@ pub struct Integration {
 /// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunState {
+    /// Whether it began.
+    pub begun: bool,
     /// Whether it goes or rests.
     pub control: Control,
     /// Who decides.
@@ -162,6 +167,7 @@ impl RunState {
     /// Before the first event.
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
+            begun: false,
             control: Control::Active,
             mode: Mode::Auto,
             step: None,
@@ -197,6 +203,7 @@ impl RunState {
         }
         match event {
             Event::RunStarted { mode, .. } => {
+                self.begun = true;
                 self.mode = *mode;
                 self.started_at = at;
             }
@@ -226,7 +233,7 @@ impl RunState {
                         subject: Subject::Checkpoint,
                         ..
                     }) => {
-                        self.checkpoint_passed = matches!(event, Event::PromptAnswered { .. });
+                        self.checkpoint_passed |= matches!(event, Event::PromptAnswered { .. });
                     }
                     Some(Prompt {
                         subject: Subject::Blocker { task },
@@ -260,10 +267,14 @@ impl RunState {
         }
     }
 
-    /// What failed gets another try; what was done stays done.
+    /// What failed gets another try; what was done stays done. To resume a run that came to
+    /// rest between two batches is the go-ahead for the next; a crash decides nothing.
     fn resumed(&mut self) {
+        let rested = matches!(
+            self.control,
+            Control::Paused(PauseCause::User, _) | Control::Finished(_)
+        );
         self.control = Control::Active;
-        self.checkpoint_passed = true;
         self.failed.clear();
         for record in self.tasks.values_mut() {
             if matches!(record.state, TaskState::Failed(_) | TaskState::Skipped(_)) {
@@ -272,6 +283,12 @@ impl RunState {
                 record.conflicts = 0;
             }
         }
+        let done = |id: &TaskId| {
+            self.task(id)
+                .is_some_and(|record| record.state.is_terminal())
+        };
+        let between = self.batch.iter().all(done);
+        self.checkpoint_passed |= rested && between;
     }
 
     /// The paths changed by the integrations from `position` on, and which task changed each.
@@ -321,9 +338,11 @@ fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event
         Event::CandidateJudged {
             examination,
             judgement,
+            record: judged,
             ..
         } => {
             record.examination = Some(examination.clone());
+            record.judged = judged.clone();
             if judgement.verdict == crate::Verdict::Pass {
                 record.state = TaskState::Accepted;
             }

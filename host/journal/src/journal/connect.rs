@@ -59,7 +59,11 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         .map_err(Error::sqlite("open", path))
         .and_then(|()| schema::identify(&connection, path, schema::MIGRATIONS))
         .and_then(|_| schema::check(&connection, path))
-        .and_then(|()| configure(&mut connection, path));
+        .and_then(|()| configure(&mut connection, path))
+        // SQLite does so too when it makes its log, and overlooks a failure.
+        .and_then(|()| {
+            sync_folder(path.parent().unwrap_or(path)).map_err(Error::io("sync", path))
+        });
     if opened.is_err() {
         leave_as_it_is(&connection);
     }

@@ -1,0 +1,93 @@
+//! What earlier phases established, and what a later phase must not break.
+//!
+//! Invariant: taken from the plans that the journal recorded when those phases were
+//! completed, never from files that were edited since.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use idumb_core::{Criterion, CriterionId, Grants, Link, PathGlob, Plan, Prerequisite, RunId};
+use idumb_journal::{Journal, RunRow};
+
+/// The criteria that completed phases established.
+#[derive(Debug, Default)]
+pub(crate) struct Established {
+    /// By a name that is unique over all phases.
+    pub(crate) criteria: Vec<Criterion>,
+    completed: Vec<RunRow>,
+}
+
+impl Established {
+    /// Of every completed phase but `current`'s own, without what later phases ended.
+    pub(crate) fn before<A>(journal: &Journal<A>, current: &Plan) -> Result<Self> {
+        let completed = journal.completed_phases()?;
+        let mut plans: Vec<Plan> = Vec::new();
+        for row in completed.iter().filter(|row| row.phase.number != current.phase.number) {
+            plans.push(recorded_plan(journal, &row.run)?);
+        }
+        let ended: BTreeSet<&CriterionId> =
+            plans.iter().chain([current]).flat_map(|plan| &plan.supersedes).collect();
+        let mut taken: BTreeSet<CriterionId> =
+            current.links.iter().map(|link| link.id.clone()).collect();
+        let mut criteria = Vec::new();
+        for plan in &plans {
+            for criterion in recheckable(plan).filter(|criterion| !ended.contains(&criterion.id)) {
+                let number = criteria.len() + 1;
+                let id = unique(&criterion.id, &plan.phase.key(), number, &taken)?;
+                taken.insert(id.clone());
+                let text = format!("{}: {}", plan.phase, criterion.text);
+                criteria.push(Criterion { id, text, ..criterion.clone() });
+            }
+        }
+        Ok(Self { criteria, completed })
+    }
+
+    /// The plan's prerequisites, and which run met each.
+    pub(crate) fn prerequisites(&self, plan: &Plan) -> Vec<Prerequisite> {
+        let met = |text: &String| self.completed.iter().find(|row| row.phase.is_meant_by(text));
+        plan.depends_on
+            .iter()
+            .map(|phase| Prerequisite {
+                phase: phase.clone(),
+                completed_by: met(phase).map(|row| row.run.clone()),
+            })
+            .collect()
+    }
+
+    /// What an integration-checker of `plan` may read.
+    pub(crate) fn grants(&self, plan: &Plan) -> Grants {
+        let looks_at = self.criteria.iter().flat_map(|criterion| &criterion.looks_at).cloned();
+        let linked = |link: &Link| [link.from.parse::<PathGlob>(), link.to.parse::<PathGlob>()];
+        let links = plan.links.iter().flat_map(linked).flatten();
+        Grants { reads: looks_at.chain(links).collect(), writes: Vec::new() }
+    }
+}
+
+/// The criteria of a plan that say something about files, not about a change-set.
+pub(crate) fn recheckable(plan: &Plan) -> impl Iterator<Item = &Criterion> {
+    let criteria = plan.tasks.iter().flat_map(|task| &task.accept);
+    criteria.filter(|criterion| !criterion.looks_at.is_empty())
+}
+
+/// The plan that a run recorded when it began.
+pub(crate) fn recorded_plan<A>(journal: &Journal<A>, run: &RunId) -> Result<Plan> {
+    let text = journal.plan(run)?;
+    serde_json::from_str(&text).with_context(|| format!("reading the plan that {run} recorded"))
+}
+
+/// The criterion's own name where no other has it, else one with its phase.
+fn unique(
+    id: &CriterionId,
+    phase: &str,
+    number: usize,
+    taken: &BTreeSet<CriterionId>,
+) -> Result<CriterionId> {
+    if !taken.contains(id) {
+        return Ok(id.clone());
+    }
+    let named = CriterionId::new(format!("{phase}.{id}")).ok().filter(|id| !taken.contains(id));
+    match named {
+        Some(id) => Ok(id),
+        None => Ok(CriterionId::new(format!("{phase}.criterion-{number}"))?),
+    }
+}

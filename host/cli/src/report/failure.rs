@@ -1,0 +1,76 @@
+//! The failure block: everything a person needs to act on a task that failed.
+//!
+//! Invariant: it names the code, the task, what was not met, on which evidence, what was
+//! refused, the last words of the agent, and the exact next commands.
+
+use std::fmt::Write as _;
+
+use idumb_core::{Observed, TaskId, TaskRecord, TaskState, Trouble};
+
+use crate::report::plain::denial_text;
+use crate::report::progress::title;
+use crate::report::{Paint, Scene};
+use crate::text::printable;
+
+/// What is to be said of a task that failed.
+pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> String {
+    let Some(record) = scene.state.task(id) else { return String::new() };
+    let mut out = String::new();
+    let code = match (&record.state, &record.trouble) {
+        (TaskState::Failed(code), _) => *code,
+        (_, Some(trouble)) => trouble.code(),
+        _ => return out,
+    };
+    let head = format!("✗ {id}: {} — {code} {}", title(scene.plan, id), code.cause());
+    let _ = writeln!(out, "  {}", paint.bad(&head));
+    if let Some(trouble) = &record.trouble {
+        trouble_lines(&mut out, scene, record, trouble);
+    }
+    for denial in record.record.denials.iter().take(5) {
+        let _ = writeln!(out, "      {}", denial_text(denial));
+    }
+    let phase = scene.plan.phase.number;
+    let _ = writeln!(out, "      {}: {}", paint.strong("what to do"), code.resolution());
+    let _ = write!(
+        out,
+        "      next: `idumb log {phase} --task {id}`, then `idumb execute-phase {phase} --resume`"
+    );
+    out
+}
+
+fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, trouble: &Trouble) {
+    let Trouble::Rejected { unmet } = trouble else {
+        let _ = writeln!(out, "      {}", printable(&trouble.to_string()));
+        return;
+    };
+    let definitions = scene.plan.tasks.iter().flat_map(|task| &task.accept);
+    let definitions: Vec<_> = definitions.collect();
+    for unmet in unmet {
+        let definition = definitions.iter().find(|criterion| criterion.id == unmet.criterion);
+        let text = definition.map_or("", |criterion| criterion.text.as_str());
+        let _ = writeln!(out, "      {}: {}", unmet.criterion, printable(text));
+        let _ = writeln!(out, "        {}", printable(&unmet.note));
+        let Some(examination) = &record.examination else { continue };
+        let finding = examination.findings.iter().find(|found| found.criterion == unmet.criterion);
+        for id in finding.into_iter().flat_map(|finding| &finding.evidence) {
+            let observed = examination.evidence.iter().find(|evidence| &evidence.id == id);
+            if let Some(evidence) = observed {
+                let _ = writeln!(out, "        evidence {id}: {}", observed_text(&evidence.observed));
+            }
+        }
+    }
+}
+
+fn observed_text(observed: &Observed) -> String {
+    match observed {
+        Observed::File { path, digest, size } => {
+            format!("file `{}`, {size} bytes, digest {}", printable(path), digest.short())
+        }
+        Observed::Dir { path } => format!("directory `{}`", printable(path)),
+        Observed::Symlink { path } => format!("link `{}`", printable(path)),
+        Observed::Absent { path } => format!("nothing at `{}`", printable(path)),
+        Observed::Changes { digest, count } => {
+            format!("change-set {} with {count} changes", digest.short())
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Reporters: who shows a run to people and programs.
+//!
+//! Invariant: a reporter takes references and returns nothing; it cannot steer the run,
+//! and one that fails to print does not silence the others.
+
+mod failure;
+mod jsonl;
+mod plain;
+mod progress;
+mod summary;
+mod terminal;
+
+use std::io::IsTerminal;
+
+use idumb_core::{Plan, Progress, RunState, Stamped, TaskId};
+
+pub(crate) use failure::failure_block;
+pub(crate) use jsonl::{Jsonl, error_line};
+pub(crate) use plain::{Plain, denial_text, event_line};
+pub(crate) use progress::progress_block;
+pub(crate) use summary::Summary;
+pub(crate) use terminal::Terminal;
+
+use crate::args::Format;
+
+/// What a reporter may look at besides the event.
+pub(crate) struct Scene<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) state: &'a RunState,
+    pub(crate) progress: Progress,
+}
+
+/// Something that passes and is not recorded as it passes: an agent's words while it works.
+#[derive(Debug, Clone)]
+pub(crate) enum Notice {
+    Progress { task: TaskId, done: u32, total: u32, message: String },
+    Log { task: TaskId, line: idumb_core::LogLine },
+    /// The host's own word to the person at the terminal.
+    Host(String),
+}
+
+/// Shows what happens.
+pub(crate) trait Reporter: Send {
+    /// Something happened, and is durable.
+    fn event(&mut self, stamped: &Stamped, scene: &Scene<'_>);
+
+    /// Something passes.
+    fn notice(&mut self, _notice: &Notice) {}
+
+    /// A person is asked something: leave the terminal alone until [`Self::resumed`].
+    fn suspended(&mut self) {}
+
+    /// The person answered.
+    fn resumed(&mut self) {}
+
+    /// Nothing more will come.
+    fn finished(&mut self) {}
+}
+
+/// The reporters for `format` on this process's streams.
+pub(crate) fn reporters(format: Format) -> Vec<Box<dyn Reporter>> {
+    match format {
+        Format::Jsonl => vec![Box::new(Jsonl::new())],
+        Format::Text => {
+            let live = std::io::stderr().is_terminal()
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+            let shown: Box<dyn Reporter> =
+                if live { Box::new(Terminal::new()) } else { Box::new(Plain::new()) };
+            vec![shown, Box::new(Summary::new())]
+        }
+    }
+}
+
+/// Colours, where they are wanted: not with `NO_COLOR`, not in a pipe, not in a dumb terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    pub(crate) fn for_stream(stream: &impl IsTerminal) -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(stream.is_terminal() && !unwanted && !dumb)
+    }
+
+    pub(crate) const fn is_on(self) -> bool {
+        self.0
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    pub(crate) fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    pub(crate) fn odd(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    pub(crate) fn strong(self, text: &str) -> String {
+        self.with("1", text)
+    }
+}

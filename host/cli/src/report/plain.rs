@@ -1,0 +1,176 @@
+//! Plain lines, for pipes, logs and dumb terminals.
+//!
+//! Invariant: one event, at most one paragraph; nothing is ever redrawn.
+
+use std::io::Write as _;
+
+use idumb_core::{Event, LogLevel, Stamped, WorkflowStep, duration_text};
+
+use crate::report::progress::title;
+use crate::report::{Notice, Paint, Reporter, Scene, failure_block, progress_block};
+use crate::text::{one_line, printable};
+
+/// Prints to standard error.
+pub(crate) struct Plain {
+    paint: Paint,
+}
+
+impl Plain {
+    pub(crate) fn new() -> Self {
+        Self { paint: Paint::for_stream(&std::io::stderr()) }
+    }
+}
+
+impl Reporter for Plain {
+    fn event(&mut self, stamped: &Stamped, scene: &Scene<'_>) {
+        let mut out = String::new();
+        if matches!(stamped.event, Event::BatchStarted { batch, .. } if batch > 1) {
+            out.push('\n');
+            out.push_str(&progress_block(scene.plan, &scene.progress, self.paint));
+            out.push('\n');
+        }
+        if let Some(line) = event_line(stamped, scene, self.paint) {
+            out.push_str(&line);
+            out.push('\n');
+        }
+        write(&out);
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        if let Some(line) = notice_line(notice, self.paint) {
+            write(&format!("{line}\n"));
+        }
+    }
+}
+
+fn write(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// An agent's words, marked as such; debug lines and mere progress are left out.
+pub(crate) fn notice_line(notice: &Notice, paint: Paint) -> Option<String> {
+    match notice {
+        Notice::Progress { .. } => None,
+        Notice::Log { line, .. } if line.level == LogLevel::Debug => None,
+        Notice::Log { task, line } => {
+            let said = format!("  {task} says: {}", one_line(&line.message, 200));
+            Some(if line.level >= LogLevel::Warn { paint.odd(&said) } else { paint.dim(&said) })
+        }
+        Notice::Host(text) => Some(paint.odd(&format!("idumb: {text}"))),
+    }
+}
+
+/// What people are told of an event; `None` if they are not.
+pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> Option<String> {
+    let plan = scene.plan;
+    Some(match &stamped.event {
+        Event::RunStarted { run, phase, tasks, mode, goal, .. } => format!(
+            "{}: {tasks} tasks, {mode} mode\n  goal: {}",
+            paint.strong(&format!("Phase {phase}, run {run}")),
+            one_line(goal, 200)
+        ),
+        Event::StepEntered { step } => match step {
+            WorkflowStep::CrossPhaseValidation => "Checking integration with other phases".into(),
+            WorkflowStep::FinalValidation => "Verifying the phase".into(),
+            _ => return None,
+        },
+        Event::BatchStarted { batch, tasks } => {
+            let names: Vec<&str> = tasks.iter().map(idumb_core::TaskId::as_str).collect();
+            format!("Batch {batch}: {}", names.join(", "))
+        }
+        Event::TaskSucceeded { task, .. } => {
+            let record = scene.state.task(task)?;
+            let took = duration_text(stamped.at.saturating_sub(record.started_at));
+            format!("  {} {task}: {} {}", paint.good("✓"), title(plan, task), paint.dim(&took))
+        }
+        Event::AttemptFailed { task, attempt, trouble, record, .. } => {
+            let code = trouble.code();
+            let mut text = format!(
+                "  {} {task} attempt {attempt}: {code} {}: {}",
+                paint.odd("!"),
+                code.cause(),
+                printable(&trouble.to_string())
+            );
+            for denial in record.denials.iter().take(5) {
+                text.push_str(&format!("\n      {}", denial_text(denial)));
+            }
+            text
+        }
+        Event::TaskFailed { task, .. } => failure_block(scene, task, paint),
+        Event::TaskSkipped { task, because } => {
+            format!("  {} {task}: skipped, since {because} did not succeed", paint.odd("-"))
+        }
+        Event::JudgementOutdated { task, path, by } => format!(
+            "  {} {task}: checked again, since {by} changed `{}`",
+            paint.odd("!"),
+            printable(path)
+        ),
+        Event::AttemptSealed { task, sealed, .. } if !sealed.record.denials.is_empty() => {
+            let denials: Vec<String> = sealed
+                .record
+                .denials
+                .iter()
+                .take(5)
+                .map(|denial| format!("  {} {task}: {}", paint.odd("!"), denial_text(denial)))
+                .collect();
+            denials.join("\n")
+        }
+        Event::AttemptInterrupted { task, attempt, .. } => {
+            format!("  {task}: attempt {attempt} was interrupted; nothing of it was kept")
+        }
+        Event::IntegrationJudged { examination, judgement } => {
+            judged("integration", examination.findings.len(), judgement, paint)
+        }
+        Event::PhaseJudged { examination, judgement } => {
+            judged("criteria", examination.findings.len(), judgement, paint)
+        }
+        Event::PhaseCheckFailed { role, trouble } => {
+            format!("  {} {role}: {}", paint.bad("✗"), printable(&trouble.to_string()))
+        }
+        Event::PauseRequested { reason, .. } => {
+            format!("Pausing at the next safe point: {}", printable(reason))
+        }
+        Event::RunResumed => paint.strong("Resuming"),
+        Event::QuestionDeclined { task, question, .. } => format!(
+            "  {} {task} asked, and nobody decides in auto mode: {}",
+            paint.odd("?"),
+            one_line(question, 200)
+        ),
+        Event::StaleAnswer { task, answer, .. } => {
+            format!("  {task}: a late answer ({}) was ignored", printable(answer))
+        }
+        _ => return None,
+    })
+}
+
+fn judged(
+    what: &str,
+    findings: usize,
+    judgement: &idumb_core::Judgement,
+    paint: Paint,
+) -> String {
+    if judgement.unmet.is_empty() {
+        let note = if findings == 0 { "nothing to check".into() } else { format!("{findings} hold") };
+        return format!("  {} {what}: {note}", paint.good("✓"));
+    }
+    let mut text = format!("  {} {what}: {} do not hold", paint.bad("✗"), judgement.unmet.len());
+    for unmet in &judgement.unmet {
+        text.push_str(&format!("\n      {}: {}", unmet.criterion, printable(&unmet.note)));
+    }
+    text
+}
+
+/// A refused request: what, why, and what would allow it.
+pub(crate) fn denial_text(denial: &idumb_core::Denial) -> String {
+    let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
+    let mut text = format!(
+        "denied: {} `{}`{times}: {}",
+        denial.capability,
+        printable(&denial.path),
+        denial.reason
+    );
+    if let Some(line) = denial.grant_line() {
+        text.push_str(&format!("; to allow it: {}", printable(&line)));
+    }
+    text
+}

@@ -1,0 +1,128 @@
+//! The last word of a run, on standard output.
+//!
+//! Invariant: printed once, when the run comes to rest; it says what changed, what was
+//! checked, what was refused, and what to type next.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use idumb_core::{Event, RunOutcome, Stamped, TaskState, duration_text};
+
+use crate::report::{Paint, Reporter, Scene, failure_block, progress_block};
+use crate::text::printable;
+
+/// Counts while the run goes, and tells at its end.
+pub(crate) struct Summary {
+    paint: Paint,
+    attempts: u32,
+    denials: u32,
+    conflicts: u32,
+    checked: usize,
+    verified: usize,
+    integration: usize,
+}
+
+impl Summary {
+    pub(crate) fn new() -> Self {
+        Self {
+            paint: Paint::for_stream(&std::io::stdout()),
+            attempts: 0,
+            denials: 0,
+            conflicts: 0,
+            checked: 0,
+            verified: 0,
+            integration: 0,
+        }
+    }
+
+    fn text(&self, stamped: &Stamped, scene: &Scene<'_>) -> String {
+        let paint = self.paint;
+        let phase = &scene.plan.phase;
+        let mut out = format!("\n{}\n", progress_block(scene.plan, &scene.progress, paint));
+        let took = duration_text(stamped.at.saturating_sub(scene.state.started_at));
+        let _ = match &stamped.event {
+            Event::RunFinished { outcome: RunOutcome::Completed } => {
+                let head = format!("Phase {phase} is completed");
+                writeln!(out, "{} ({took})", paint.good(&head))
+            }
+            Event::RunFinished { outcome: RunOutcome::Failed { code, reason } } => {
+                let head = format!("Phase {phase} failed: {code} {}", code.cause());
+                let why = printable(reason);
+                writeln!(out, "{}: {why}\n  what to do: {}", paint.bad(&head), code.resolution())
+            }
+            Event::RunPaused { reason, .. } => {
+                let head = format!("Phase {phase} is paused");
+                writeln!(
+                    out,
+                    "{}: {}\n  go on with: idumb execute-phase {} --resume",
+                    paint.odd(&head),
+                    printable(reason),
+                    phase.number
+                )
+            }
+            _ => Ok(()),
+        };
+        for id in &scene.state.failed {
+            let _ = writeln!(out, "{}", failure_block(scene, id, paint));
+        }
+        let skipped = scene.state.tasks.values();
+        let skipped =
+            skipped.filter(|record| matches!(record.state, TaskState::Skipped(_))).count();
+        let paths: std::collections::BTreeSet<&String> =
+            scene.state.integrations.iter().flat_map(|integration| &integration.paths).collect();
+        let _ = writeln!(
+            out,
+            "  {} attempts in {} batches, {} paths changed, {} criteria passed",
+            self.attempts,
+            scene.state.batches,
+            paths.len(),
+            self.checked
+        );
+        let counts = [
+            (skipped, "tasks skipped"),
+            (self.conflicts as usize, "attempts run again after a conflict"),
+            (self.denials as usize, "requests refused (see `idumb log --files`)"),
+            (self.integration, "integration checks hold"),
+            (self.verified, "criteria hold on the real tree"),
+        ];
+        for (count, what) in counts {
+            if count > 0 {
+                let _ = writeln!(out, "  {count} {what}");
+            }
+        }
+        out
+    }
+}
+
+impl Reporter for Summary {
+    fn event(&mut self, stamped: &Stamped, scene: &Scene<'_>) {
+        match &stamped.event {
+            Event::AttemptStarted { .. } => self.attempts += 1,
+            Event::AttemptSealed { sealed, .. } => {
+                self.denials += sealed.record.denials.iter().map(|denial| denial.count).sum::<u32>();
+            }
+            Event::AttemptFailed { trouble, record, .. } => {
+                self.denials += record.denials.iter().map(|denial| denial.count).sum::<u32>();
+                if matches!(trouble, idumb_core::Trouble::Conflict { .. }) {
+                    self.conflicts += 1;
+                }
+            }
+            Event::CandidateJudged { examination, judgement, .. } => {
+                if judgement.unmet.is_empty() {
+                    self.checked += examination.findings.len();
+                }
+            }
+            Event::IntegrationJudged { examination, judgement } => {
+                self.integration = examination.findings.len().saturating_sub(judgement.unmet.len());
+            }
+            Event::PhaseJudged { examination, judgement } => {
+                self.verified = examination.findings.len().saturating_sub(judgement.unmet.len());
+            }
+            Event::RunFinished { .. } | Event::RunPaused { .. } => {
+                let text = self.text(stamped, scene);
+                let _ = std::io::stdout().lock().write_all(text.as_bytes());
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The agents of a run: which there are, which digests they have, compiled when needed.
+//!
+//! Invariant: an agent is bound by its bytes when the roster is made; nothing that
+//! changes on the disk later changes what runs.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use idumb_core::{AgentBinding, Digest, Plan, Role};
+use idumb_plan::{AgentSource, Config};
+use idumb_sandbox::{Agent, Refused, Sandbox};
+use tokio::sync::OnceCell;
+
+use crate::fault::Fault;
+use crate::text::printable;
+
+/// The largest component that is read, in bytes.
+const MAX_COMPONENT: u64 = 64 << 20;
+
+/// The agents that one plan may need, by name.
+pub(crate) struct Roster {
+    entries: BTreeMap<String, Entry>,
+    roles: BTreeMap<Role, String>,
+}
+
+struct Entry {
+    binding: AgentBinding,
+    component: Cow<'static, [u8]>,
+    agent: Arc<OnceCell<Agent>>,
+}
+
+impl Roster {
+    /// Reads every agent that `plan` needs: those of its tasks, and those of the checking roles.
+    pub(crate) fn of(root: &Path, config: &Config, plan: &Plan) -> Result<Self> {
+        let mut roster = Self { entries: BTreeMap::new(), roles: BTreeMap::new() };
+        for role in [Role::Validator, Role::Verifier, Role::IntegrationChecker] {
+            let name = config.roles.get(&role).map_or(role.as_str(), String::as_str);
+            roster.add(root, config, name, role)?;
+            roster.roles.insert(role, name.to_owned());
+        }
+        let names: BTreeSet<&str> = plan.tasks.iter().map(|task| task.agent.as_str()).collect();
+        for name in names {
+            roster.add(root, config, name, Role::Builder)?;
+        }
+        Ok(roster)
+    }
+
+    fn add(&mut self, root: &Path, config: &Config, name: &str, role: Role) -> Result<()> {
+        if self.entries.contains_key(name) {
+            return Ok(());
+        }
+        let built_in = idumb_builtin::ALL.iter().find(|agent| agent.name == name);
+        let (component, source, found) = match (config.agents.get(name), built_in) {
+            (Some(agent), _) => {
+                (read_component(root, name, agent)?, agent.path.clone(), agent.role)
+            }
+            (None, Some(agent)) => {
+                let role = Role::ALL.into_iter().find(|role| role.as_str() == agent.role);
+                let role = role.unwrap_or(Role::Builder);
+                (Cow::Borrowed(agent.component), "built in".to_owned(), role)
+            }
+            (None, None) => return Err(unknown(config, name).into()),
+        };
+        if found != role {
+            let message = format!("agent `{name}` is a {found}, but a {role} is needed");
+            return Err(Fault::usage(message).into());
+        }
+        let digest = Digest::of(&component);
+        let binding = AgentBinding { name: name.to_owned(), role, digest, source };
+        let entry = Entry { binding, component, agent: Arc::default() };
+        self.entries.insert(name.to_owned(), entry);
+        Ok(())
+    }
+
+    /// All agents, by name.
+    pub(crate) fn bindings(&self) -> Vec<AgentBinding> {
+        self.entries.values().map(|entry| entry.binding.clone()).collect()
+    }
+
+    /// The name of the agent that has a checking role.
+    pub(crate) fn holder(&self, role: Role) -> &str {
+        self.roles.get(&role).map_or(role.as_str(), String::as_str)
+    }
+
+    /// The agent of that name, compiled once.
+    pub(crate) async fn agent(&self, sandbox: &Sandbox, name: &str) -> Result<Agent, String> {
+        let Some(entry) = self.entries.get(name) else {
+            return Err(format!("there is no agent `{name}` in this run"));
+        };
+        let compile = || async {
+            let (sandbox, role) = (sandbox.clone(), entry.binding.role);
+            let component = entry.component.clone();
+            let prepared =
+                tokio::task::spawn_blocking(move || sandbox.prepare(role, &component)).await;
+            match prepared {
+                Ok(prepared) => prepared.map_err(|refused: Refused| refused.to_string()),
+                Err(_) => Err("compiling it failed inside idumb".to_owned()),
+            }
+        };
+        let compiled = entry.agent.get_or_try_init(compile).await;
+        compiled.cloned().map_err(|why| format!("agent `{name}` cannot run: {why}"))
+    }
+}
+
+fn unknown(config: &Config, name: &str) -> Fault {
+    let built_in = idumb_builtin::ALL.iter().map(|agent| agent.name);
+    let known: Vec<&str> = config.agents.keys().map(String::as_str).chain(built_in).collect();
+    Fault::usage(format!("there is no agent `{}`", printable(name))).hint(format!(
+        "the agents are {}; add yours to idumb.toml: [agents.{name}] path = \"…\", role = \"builder\"",
+        known.join(", ")
+    ))
+}
+
+fn read_component(root: &Path, name: &str, agent: &AgentSource) -> Result<Cow<'static, [u8]>> {
+    let path = root.join(&agent.path);
+    let shown = printable(&agent.path);
+    let size = std::fs::metadata(&path)
+        .map_err(|error| Fault::usage(format!("agent `{name}`: {shown}: {error}")))?;
+    if !size.is_file() || size.len() > MAX_COMPONENT {
+        let message = format!("agent `{name}`: {shown} is not a file of at most 64 MiB");
+        return Err(Fault::usage(message).into());
+    }
+    let bytes = std::fs::read(&path)
+        .map_err(|error| Fault::usage(format!("agent `{name}`: {shown}: {error}")))?;
+    let found = Digest::of(&bytes);
+    match agent.digest {
+        Some(expected) if expected != found => Err(Fault::usage(format!(
+            "agent `{name}`: {shown} has digest {found}, but idumb.toml pins {expected}"
+        ))
+        .hint("review the new agent, then pin its digest; or restore the old file")
+        .into()),
+        _ => Ok(Cow::Owned(bytes)),
+    }
+}

@@ -1,0 +1,202 @@
+//! The gate: what the grants of a view say about a resolved path.
+//!
+//! Invariant: an answer depends on nothing but the grants and the path, so it is the same for
+//! every operation, and whether or not anything stands there.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use idumb_core::{Capability, Decision, DenialReason, Grants, is_protected};
+
+/// How many answers are remembered; they are forgotten together when there are more.
+const MEMO: usize = 1 << 15;
+
+/// What a guest may know of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Nothing, not even whether something stands there.
+    Hidden(DenialReason),
+    /// That it is a directory, if it is one: something below it is granted.
+    OnTheWay,
+    /// Everything.
+    Readable,
+}
+
+/// All that the gate says about one path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leave {
+    pub(crate) sight: Sight,
+    /// Why it may not be created, changed, moved or deleted; `None`: it may.
+    pub(crate) no_write: Option<DenialReason>,
+    /// Why no directory may be made or removed there; `None`: one may, since the path or
+    /// something below it may be written.
+    pub(crate) no_dir: Option<DenialReason>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    grants: Grants,
+    memo: Mutex<HashMap<Box<str>, Leave>>,
+}
+
+impl Gate {
+    pub(crate) fn new(grants: Grants) -> Self {
+        Self { grants, memo: Mutex::default() }
+    }
+
+    /// What is allowed at `path`: resolved, relative, no dots; the root is the empty text.
+    pub(crate) fn leave(&self, path: &str) -> Leave {
+        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leave) = memo.get(path) {
+            return *leave;
+        }
+        let leave = self.judge(path);
+        if memo.len() >= MEMO {
+            memo.clear();
+        }
+        memo.insert(path.into(), leave);
+        leave
+    }
+
+    fn judge(&self, path: &str) -> Leave {
+        if path.is_empty() {
+            let no = Some(DenialReason::NotGranted);
+            // The root is always there; it changes (its times do) where something in it may.
+            let no_dir = no.filter(|_| self.grants.writes.is_empty());
+            return Leave { sight: Sight::OnTheWay, no_write: no, no_dir };
+        }
+        let guarded = is_guarded(path);
+        let no_write = self.refusal(Capability::Write, path, guarded);
+        let sight = match self.refusal(Capability::Read, path, guarded) {
+            None => Sight::Readable,
+            Some(_) if self.leads_on(Capability::Read, path, guarded) => Sight::OnTheWay,
+            Some(reason) => Sight::Hidden(reason),
+        };
+        let no_dir = no_write.filter(|_| !self.leads_on(Capability::Write, path, guarded));
+        Leave { sight, no_write, no_dir }
+    }
+
+    fn refusal(&self, capability: Capability, path: &str, guarded: bool) -> Option<DenialReason> {
+        match self.grants.allows(capability, path) {
+            Decision::Allow if guarded && !self.names(capability, path) => {
+                Some(DenialReason::Protected)
+            }
+            Decision::Allow => None,
+            Decision::NotGranted => Some(DenialReason::NotGranted),
+            Decision::Protected => Some(DenialReason::Protected),
+        }
+    }
+
+    /// Whether a grant names exactly this path.
+    fn names(&self, capability: Capability, path: &str) -> bool {
+        self.grants.of(capability).any(|glob| glob.as_literal() == Some(path))
+    }
+
+    /// Whether something below `dir` is granted. A wildcard leads nowhere below a guarded name.
+    fn leads_on(&self, capability: Capability, dir: &str, guarded: bool) -> bool {
+        let below = |literal: &str| {
+            literal.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.grants.of(capability).any(|glob| match glob.as_literal() {
+            Some(literal) => below(literal),
+            None => !guarded && glob.may_match_below(dir),
+        })
+    }
+}
+
+/// Whether `path`, or a directory above it, is protected, under any spelling that a file system
+/// which folds names could take for the same.
+fn is_guarded(path: &str) -> bool {
+    let folded = (!path.is_ascii()).then(|| fold(path));
+    let path = folded.as_deref().unwrap_or(path);
+    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+    ends.map(|end| &path[..end]).any(is_protected)
+}
+
+/// Undoes what case-insensitive and normalising file systems ignore: characters without a shape,
+/// and letters whose other case is ASCII.
+fn fold(path: &str) -> String {
+    let shapeless = |c: char| {
+        matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    let letter = |c: char| match c {
+        'ſ' => 's',
+        'ı' | 'İ' => 'i',
+        'K' => 'k',
+        // Fullwidth forms of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => char::from((c as u32 - 0xff01 + 0x21) as u8),
+        other => other,
+    };
+    path.chars().filter(|c| !shapeless(*c)).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(reads: &[&str], writes: &[&str]) -> Gate {
+        let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        Gate::new(Grants { reads: globs(reads), writes: globs(writes) })
+    }
+
+    #[test]
+    fn sight_by_table() {
+        use DenialReason::{NotGranted, Protected};
+        use Sight::{Hidden, OnTheWay, Readable};
+        let some = gate(&["src/api/*.rs", ".git/HEAD"], &[]);
+        let all = gate(&["**"], &[]);
+        let none = gate(&[], &[]);
+        let table = [
+            (&some, "", OnTheWay),
+            (&some, "src", OnTheWay),
+            (&some, "src/api", OnTheWay),
+            (&some, "src/api/a.rs", Readable),
+            (&some, "src/api/a.txt", Hidden(NotGranted)),
+            (&some, "src/api/deep", Hidden(NotGranted)),
+            (&some, "docs", Hidden(NotGranted)),
+            (&some, ".git", OnTheWay),
+            (&some, ".git/HEAD", Readable),
+            (&some, ".git/config", Hidden(NotGranted)),
+            (&all, "src", Readable),
+            (&all, ".git", Hidden(Protected)),
+            (&all, ".git/HEAD", Hidden(Protected)),
+            (&all, "vendor/.git/HEAD", Hidden(Protected)),
+            (&all, ".GIT/HEAD", Hidden(Protected)),
+            (&all, ".g\u{200c}it/HEAD", Hidden(Protected)),
+            (&all, ".gıt/HEAD", Hidden(Protected)),
+            (&all, ".\u{17f}sh/id", Hidden(Protected)),
+            (&all, ".env", Hidden(Protected)),
+            (&all, ".env.d/secret", Hidden(Protected)),
+            (&all, "größe.txt", Readable),
+            (&none, "", OnTheWay),
+            (&none, "a", Hidden(NotGranted)),
+        ];
+        for (gate, path, expected) in table {
+            assert_eq!(gate.leave(path).sight, expected, "{path:?}");
+            assert_eq!(gate.leave(path).sight, expected, "{path:?} from memory");
+        }
+    }
+
+    #[test]
+    fn directories_on_the_way_to_what_may_be_written_may_be_made() {
+        let gate = gate(&["**"], &["src/gen/*.rs", ".github/workflows/ci.yml"]);
+        let table = [
+            ("src", true, false),
+            ("src/gen", true, false),
+            ("src/gen/a.rs", true, true),
+            ("src/other", false, false),
+            (".github", true, false),
+            (".github/workflows", true, false),
+            (".github/workflows/ci.yml", true, true),
+            (".github/workflows/other.yml", false, false),
+            (".git", false, false),
+        ];
+        for (path, dir, write) in table {
+            let leave = gate.leave(path);
+            assert_eq!((leave.no_dir.is_none(), leave.no_write.is_none()), (dir, write), "{path}");
+        }
+    }
+}

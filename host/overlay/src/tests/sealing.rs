@@ -1,0 +1,210 @@
+//! Change-sets, candidates and diffs.
+
+use super::*;
+use crate::{DiffError, SealError, unified_diff};
+use idumb_core::{Change, Entry};
+
+fn changes(sealed: &Sealed) -> Vec<(&str, bool, bool, Option<&str>)> {
+    let change = |change: &'_ Change| (change.before.is_some(), change.after.is_some());
+    sealed
+        .change_set
+        .changes
+        .iter()
+        .map(|c| (c.path.as_str(), change(c).0, change(c).1, c.renamed_from.as_deref()))
+        .collect()
+}
+
+fn entry(content: &str) -> Option<Entry> {
+    let digest = Digest::of(content.as_bytes());
+    Some(Entry::File { digest, size: content.len() as u64, executable: false })
+}
+
+#[test]
+fn only_what_changed_is_in_it() {
+    let project = Project::new(&[("a", "a"), ("same", "same"), ("read", "r"), ("del/x", "x")]);
+    let view = project.work(&[], &["**"]);
+    let root = view.root();
+    write(&view, "a", "changed").unwrap();
+    write(&view, "same", "same").unwrap();
+    read(&view, "read").unwrap();
+    file(view.open(root, "read", true, WRITE).unwrap());
+    view.unlink(root, "del/x").unwrap();
+    view.rmdir(root, "del").unwrap();
+    write(&view, "tmp", "t").unwrap();
+    view.unlink(root, "tmp").unwrap();
+    view.rename(root, "read", root, "away").unwrap();
+    view.rename(root, "away", root, "read").unwrap();
+    let sealed = project.seal(view);
+    let expected =
+        [("a", true, true, None), ("del", true, false, None), ("del/x", true, false, None)];
+    assert_eq!(changes(&sealed), expected);
+    let change = &sealed.change_set.changes[0];
+    assert_eq!((&change.before, &change.after), (&entry("a"), &entry("changed")));
+}
+
+#[test]
+fn renames_are_recognised() {
+    let files = [("a", "alpha"), ("b", "beta"), ("d/x", "x"), ("d/sub/y", "y"), ("c", "gamma")];
+    let project = Project::new(&files);
+    let view = project.work(&[], &["**"]);
+    let root = view.root();
+    view.rename(root, "a", root, "a2").unwrap();
+    view.rename(root, "d", root, "e").unwrap();
+    write(&view, "e/x", "edited").unwrap();
+    // As programs do that cannot rename.
+    write(&view, "b2", "beta").unwrap();
+    view.unlink(root, "b").unwrap();
+    // A second name is no renaming.
+    view.link(root, "c", true, root, "c2").unwrap();
+    let sealed = project.seal(view);
+    assert_eq!(
+        changes(&sealed),
+        [
+            ("a", true, false, None),
+            ("a2", false, true, Some("a")),
+            ("b", true, false, None),
+            ("b2", false, true, Some("b")),
+            ("c2", false, true, None),
+            ("d", true, false, None),
+            ("d/sub", true, false, None),
+            ("d/sub/y", true, false, None),
+            ("d/x", true, false, None),
+            ("e", false, true, Some("d")),
+            ("e/sub", false, true, Some("d/sub")),
+            ("e/sub/y", false, true, Some("d/sub/y")),
+            ("e/x", false, true, Some("d/x")),
+        ]
+    );
+    project.integrate(&sealed.change_set).unwrap();
+    assert_eq!(project.tree()["e/x"], "- edited");
+    assert_eq!(project.tree()["e/sub/y"], "- y");
+}
+
+#[test]
+fn the_before_side_is_what_the_attempt_saw() {
+    let project = Project::new(&[("a", "one"), ("gone", "one")]);
+    let view = project.work(&[], &["**"]);
+    write(&view, "a", "mine").unwrap();
+    view.unlink(view.root(), "gone").unwrap();
+    fs::write(project.at("a"), "the user's").unwrap();
+    fs::write(project.at("gone"), "the user's").unwrap();
+    let sealed = project.seal(view);
+    assert!(sealed.change_set.changes.iter().all(|change| change.before == entry("one")));
+    let result = project.integrate(&sealed.change_set);
+    let Err(crate::IntegrateError::Conflict(conflicts)) = result else { panic!("{result:?}") };
+    assert_eq!(conflicts.len(), 2);
+    assert!(conflicts.iter().all(|conflict| conflict.found == entry("the user's")));
+    assert_eq!(project.tree()["a"], "- the user's");
+}
+
+#[test]
+fn reading_one_version_and_replacing_another_is_refused() {
+    let project = Project::new(&[("a", "one"), ("b", "one"), ("c", "one")]);
+    let view = project.work(&[], &["**"]);
+    for path in ["a", "b", "c"] {
+        read(&view, path).unwrap();
+        fs::write(project.at("new"), "the user's").unwrap();
+        fs::rename(project.at("new"), project.at(path)).unwrap();
+    }
+    write(&view, "a", "one, edited").unwrap();
+    view.unlink(view.root(), "b").unwrap();
+    let result = view.seal(&*project.store);
+    assert!(matches!(&result, Err(SealError::BaseChanged(paths)) if *paths == ["a", "b"]));
+}
+
+#[test]
+fn sealing_is_a_second_wall() {
+    let project = Project::new(&[("a", "a")]);
+    let view = project.work(&["**"], &[]);
+    // As if an operation had forgotten to ask.
+    let mut tree = view.0.lock();
+    let counted = crate::upper::Counted::new(&view.upper.meter).unwrap();
+    let made = tree.add_dir(crate::tree::ROOT, "d".into(), None, Some(counted));
+    tree.attach(crate::tree::ROOT, "d", crate::node::Child::Dir(made)).unwrap();
+    drop(tree);
+    let result = view.seal(&*project.store);
+    assert!(matches!(&result, Err(SealError::NotGranted(path)) if path == "d"), "{result:?}");
+}
+
+#[test]
+fn a_candidate_is_the_base_with_the_changes_in_it() {
+    let files = [("a", "a"), ("d/x", "x"), ("d/y", "y"), ("gone/z", "z"), ("kept/k", "k")];
+    let project = Project::new(&files);
+    let view = project.work(&[], &["**"]);
+    let root = view.root();
+    write(&view, "a", "new a").unwrap();
+    view.rename(root, "d", root, "e").unwrap();
+    view.unlink(root, "gone/z").unwrap();
+    view.rmdir(root, "gone").unwrap();
+    write(&view, "kept/n", "n").unwrap();
+    view.symlink("kept/n", root, "l").unwrap();
+    let sealed = project.seal(view);
+    let base = project.base();
+    let look = |reads: &[&str]| {
+        let blobs: Arc<dyn Blobs> = Arc::clone(&project.store) as Arc<dyn Blobs>;
+        ReadView::of_candidate(&base, &sealed.change_set, blobs, grants(reads, &[])).unwrap()
+    };
+    let all = look(&["**"]);
+    assert_eq!(names(&all, "."), ["a", "e", "kept", "l"]);
+    assert_eq!(names(&all, "e"), ["x", "y"]);
+    assert_eq!(names(&all, "kept"), ["k", "n"]);
+    assert_eq!(read(&all, "a").unwrap(), "new a");
+    assert_eq!(read(&all, "l").unwrap(), "n");
+    assert_eq!(read(&all, "kept/k").unwrap(), "k");
+    fails(read(&all, "d/x"), "NoEntry");
+    fails(all.open(root, "a", true, WRITE), "ReadOnly");
+    let some = look(&["a"]);
+    assert_eq!(names(&some, "."), ["a"]);
+    fails(read(&some, "e/x"), "NoEntry");
+    let observed = all.observe("a").unwrap();
+    assert!(matches!(observed, idumb_core::Observed::File { digest, .. }
+        if digest == Digest::of(b"new a")));
+}
+
+#[test]
+fn a_malformed_candidate_is_refused() {
+    let project = Project::new(&[("a", "a")]);
+    let of = |paths: &[&str]| {
+        let change = |path: &&str| Change {
+            path: (*path).to_owned(),
+            before: None,
+            after: Some(Entry::Dir),
+            renamed_from: None,
+        };
+        ChangeSet { changes: paths.iter().map(change).collect() }
+    };
+    for paths in
+        [&["../x"][..], &["/x"], &["x/"], &["x//y"], &["./x"], &["b", "a"], &["b", "b"], &["x\0"]]
+    {
+        let blobs: Arc<dyn Blobs> = Arc::clone(&project.store) as Arc<dyn Blobs>;
+        let changes = of(paths);
+        let view = ReadView::of_candidate(&project.base(), &changes, blobs, Grants::default());
+        assert_eq!(view.unwrap_err().kind(), io::ErrorKind::InvalidData, "{paths:?}");
+        let result = project.integrate(&changes);
+        assert!(matches!(result, Err(crate::IntegrateError::Malformed(_))), "{paths:?}");
+    }
+}
+
+#[test]
+fn diffs_show_what_the_digests_say() {
+    let project = Project::new(&[("a.txt", "one\ntwo\n"), ("bin", "a\0b"), ("gone", "text")]);
+    let view = project.work(&[], &["**"]);
+    write(&view, "a.txt", "one\nTWO\n").unwrap();
+    write(&view, "bin", "c\0d").unwrap();
+    write(&view, "new", "no newline").unwrap();
+    view.unlink(view.root(), "gone").unwrap();
+    let changes = project.seal(view).change_set;
+    let base = project.base();
+    let diff = |path: &str| unified_diff(&changes, path, &base, &*project.store);
+    let expected = "--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n one\n-two\n+TWO\n";
+    assert_eq!(diff("a.txt").unwrap(), expected);
+    let new = diff("new").unwrap();
+    assert!(new.starts_with("nothing becomes file\n--- /dev/null\n+++ b/new\n"), "{new}");
+    assert!(new.contains("+no newline\n\\ No newline at end of file"), "{new}");
+    assert!(matches!(diff("bin"), Err(DiffError::NotText(_))));
+    assert!(matches!(diff("other"), Err(DiffError::NotChanged(_))));
+    fs::write(project.at("gone"), "another").unwrap();
+    assert!(matches!(diff("gone"), Err(DiffError::Unavailable { .. })));
+    project.store.put(Digest::of(b"text"), b"text");
+    assert!(diff("gone").unwrap().contains("-text"));
+}

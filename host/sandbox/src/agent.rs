@@ -1,0 +1,189 @@
+//! A compiled agent, and the calls into it.
+//!
+//! Invariant: a call ends at its deadline wherever the guest is, and its store with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use idumb_core::{Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, Role, Task, Trouble};
+use idumb_overlay::{ReadView, WorkView};
+use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
+use wasmtime::{Store, Trap};
+
+use crate::contract::types;
+use crate::engine::{Refused, export_name, whole};
+use crate::guest::{Candidate, Files, Guest};
+use crate::{Context, Desk, Limits, Outcome, wire};
+
+/// A component that was checked and compiled for a role.
+#[derive(Clone)]
+pub struct Agent {
+    role: Role,
+    digest: Digest,
+    pre: InstancePre<Guest>,
+    limits: Limits,
+}
+
+/// How one call is to go.
+#[derive(Clone)]
+pub struct CallOptions {
+    /// After which time the guest is stopped.
+    pub timeout: Duration,
+    /// Where its words go.
+    pub desk: Arc<dyn Desk>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub struct Ended<T> {
+    /// What the agent answered, or why there is no answer.
+    pub result: Result<T, Trouble>,
+    /// What the host observed for it.
+    pub evidence: Vec<Evidence>,
+    /// What it said and printed.
+    pub log: Vec<LogLine>,
+}
+
+/// The one result of a contract function.
+type Answer<T> = (Result<T, types::Failure>,);
+
+impl Agent {
+    pub(crate) fn new(
+        role: Role,
+        digest: Digest,
+        pre: InstancePre<Guest>,
+        limits: Limits,
+    ) -> Result<Self, Refused> {
+        Ok(Self { role, digest, pre, limits })
+    }
+
+    /// The digest of the component's bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The role that it was prepared for.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Has a builder carry out `task` in `view`.
+    pub async fn build(
+        &self,
+        view: WorkView,
+        task: &Task,
+        context: &Context,
+        options: CallOptions,
+    ) -> Ended<Outcome> {
+        let args = (wire::task(task), wire::context(context));
+        self.call(Files::Work(view), Candidate::default(), args, options, wire::outcome).await
+    }
+
+    /// Has a validator check `task`'s criteria on a candidate.
+    pub async fn validate(
+        &self,
+        view: ReadView,
+        candidate: Candidate,
+        task: &Task,
+        context: &Context,
+        options: CallOptions,
+    ) -> Ended<Vec<Finding>> {
+        let args = (wire::task(task), wire::context(context));
+        self.call(Files::Read(view), candidate, args, options, wire::findings).await
+    }
+
+    /// Has a verifier check a finished phase.
+    pub async fn verify(
+        &self,
+        view: ReadView,
+        tasks: &[Task],
+        context: &Context,
+        options: CallOptions,
+    ) -> Ended<Vec<Finding>> {
+        let tasks: Vec<types::Task> = tasks.iter().map(wire::task).collect();
+        let args = (tasks, wire::context(context));
+        self.call(Files::Read(view), Candidate::default(), args, options, wire::findings).await
+    }
+
+    /// Has an integration-checker check a finished phase against earlier ones.
+    pub async fn check_integration(
+        &self,
+        view: ReadView,
+        established: &[Criterion],
+        links: &[Link],
+        context: &Context,
+        options: CallOptions,
+    ) -> Ended<Vec<Finding>> {
+        let links: Vec<types::Link> = links.iter().map(wire::link).collect();
+        let args = (wire::criteria(established), links, wire::context(context));
+        self.call(Files::Read(view), Candidate::default(), args, options, wire::findings).await
+    }
+
+    async fn call<P, R, T>(
+        &self,
+        files: Files,
+        candidate: Candidate,
+        args: P,
+        options: CallOptions,
+        convert: fn(R) -> T,
+    ) -> Ended<T>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        Answer<R>: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let guest = Guest::new(files, candidate, options.desk, self.limits);
+        let log = guest.log.clone();
+        let mut store = Store::new(self.pre.engine(), guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.epoch_deadline_async_yield_and_update(1);
+        let running = run::<P, R>(&mut store, &self.pre, export_name(self.role), args);
+        let result = match tokio::time::timeout(options.timeout, running).await {
+            Err(_elapsed) => {
+                let after_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
+                Err(Trouble::Timeout { after_ms })
+            }
+            Ok(Err(error)) => Err(Trouble::Trap { message: trap_text(&error) }),
+            Ok(Ok(Err(failure))) => Err(Trouble::Failure(said(failure))),
+            Ok(Ok(Ok(answer))) => Ok(convert(answer)),
+        };
+        let evidence = std::mem::take(&mut store.data_mut().evidence);
+        drop(store);
+        Ended { result, evidence, log: log.take() }
+    }
+}
+
+fn said(failure: types::Failure) -> Failure {
+    wire::failure(failure)
+}
+
+async fn run<P, R>(
+    store: &mut Store<Guest>,
+    pre: &InstancePre<Guest>,
+    export: &str,
+    args: P,
+) -> wasmtime::Result<Result<R, types::Failure>>
+where
+    P: ComponentNamedList + Lower + Send + Sync + 'static,
+    R: Send + Sync + 'static,
+    Answer<R>: ComponentNamedList + Lift + Send + Sync + 'static,
+{
+    let instance = pre.instantiate_async(&mut *store).await?;
+    let function = instance.get_typed_func::<P, Answer<R>>(&mut *store, export)?;
+    let (answer,) = function.call_async(&mut *store, args).await?;
+    Ok(answer)
+}
+
+/// What a person can make of a trap: its cause, without the guest's stack.
+fn trap_text(error: &wasmtime::Error) -> String {
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return format!("it called exit({})", exit.0);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => {
+            "it aborted (its last log lines say why)".to_owned()
+        }
+        Some(trap) => trap.to_string(),
+        None => whole(error),
+    }
+}

@@ -1,0 +1,152 @@
+//! Our WIT contract, host side: the bindings, and what the imports do.
+//!
+//! Invariant: wire types stop in this file and in `wire.rs`; all roles share one set.
+
+use idumb_core::{ChangeSet, Digest, Entry, Evidence, EvidenceId, LogLevel, Observed};
+use wasmtime::component::bindgen;
+
+use crate::guest::Guest;
+use crate::log::shorten;
+use crate::{Choice, Question};
+
+bindgen!({
+    inline: "
+        package idumb:host;
+
+        /// Everything that any role may import: bound once, linked by role.
+        world imports {
+            import idumb:agent/types@0.1.0;
+            import idumb:agent/report@0.1.0;
+            import idumb:agent/evidence@0.1.0;
+            import idumb:agent/change-set@0.1.0;
+            import idumb:agent/decisions@0.1.0;
+        }
+    ",
+    path: "../../wit",
+    imports: {
+        "idumb:agent/decisions.ask": async | trappable,
+        default: trappable,
+    },
+});
+
+pub(crate) use idumb::agent::{change_set, decisions, evidence, report, types};
+
+/// The longest message of an agent that is kept, in bytes.
+const MESSAGE_BYTES: usize = 16 << 10;
+
+impl types::Host for Guest {}
+
+impl report::Host for Guest {
+    fn log(&mut self, level: report::Level, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            report::Level::Debug => LogLevel::Debug,
+            report::Level::Info => LogLevel::Info,
+            report::Level::Warn => LogLevel::Warn,
+            report::Level::Error => LogLevel::Error,
+        };
+        if let Some(line) = self.log.say(level, &message) {
+            self.desk.log(&line);
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, done: u32, total: u32, message: String) -> wasmtime::Result<()> {
+        self.desk.progress(done, total, &shorten(&message, MESSAGE_BYTES));
+        Ok(())
+    }
+}
+
+impl Guest {
+    /// Records an observation under a new name.
+    fn record(&mut self, observed: Observed) -> wasmtime::Result<String> {
+        if self.evidence.len() >= self.limits.observations {
+            wasmtime::bail!("more than {} observations", self.limits.observations);
+        }
+        let name = format!("e{}", self.evidence.len() + 1);
+        let id = EvidenceId::new(name.clone())?;
+        self.evidence.push(Evidence { id, observed });
+        Ok(name)
+    }
+}
+
+impl evidence::Host for Guest {
+    fn observe(
+        &mut self,
+        path: String,
+    ) -> wasmtime::Result<Result<evidence::Observation, String>> {
+        let observed = match self.files.view().observe(&path) {
+            Ok(observed) => observed,
+            Err(error) => return Ok(Err(format!("`{path}`: {error}"))),
+        };
+        let (kind, digest, size) = match &observed {
+            Observed::File { digest, size, .. } => {
+                (evidence::Kind::File, digest.to_string(), *size)
+            }
+            Observed::Dir { .. } => (evidence::Kind::Dir, String::new(), 0),
+            Observed::Symlink { .. } => (evidence::Kind::Symlink, String::new(), 0),
+            Observed::Absent { .. } | Observed::Changes { .. } => {
+                (evidence::Kind::Absent, String::new(), 0)
+            }
+        };
+        let id = self.record(observed)?;
+        Ok(Ok(evidence::Observation { id, kind, digest, size }))
+    }
+}
+
+fn file_digest(entry: Option<&Entry>) -> String {
+    match entry {
+        Some(Entry::File { digest, .. }) => digest.to_string(),
+        _ => String::new(),
+    }
+}
+
+impl change_set::Host for Guest {
+    fn changes(&mut self) -> wasmtime::Result<change_set::Listing> {
+        let candidate = self.candidate.change_set.clone();
+        let digest: Digest = candidate.digest();
+        let count = candidate.changes.len() as u64;
+        let id = self.record(Observed::Changes { digest, count })?;
+        Ok(change_set::Listing { id, digest: digest.to_string(), changes: listed(&candidate) })
+    }
+
+    fn diff(&mut self, path: String) -> wasmtime::Result<Result<String, String>> {
+        Ok(self.candidate.diff(&path))
+    }
+}
+
+fn listed(candidate: &ChangeSet) -> Vec<change_set::Change> {
+    let change = |change: &idumb_core::Change| change_set::Change {
+        path: change.path.clone(),
+        kind: match (&change.before, &change.after) {
+            (None, _) => change_set::ChangeKind::Added,
+            (Some(_), None) => change_set::ChangeKind::Deleted,
+            (Some(_), Some(_)) => change_set::ChangeKind::Modified,
+        },
+        before: file_digest(change.before.as_ref()),
+        after: file_digest(change.after.as_ref()),
+        renamed_from: change.renamed_from.clone(),
+    };
+    candidate.changes.iter().map(change).collect()
+}
+
+impl decisions::Host for Guest {
+    async fn ask(
+        &mut self,
+        question: decisions::Question,
+    ) -> wasmtime::Result<Result<String, decisions::Refusal>> {
+        let choices: Vec<Choice> = question
+            .choices
+            .into_iter()
+            .map(|choice| Choice { id: choice.id, text: shorten(&choice.text, 200) })
+            .collect();
+        let mut ids: Vec<&str> = choices.iter().map(|choice| choice.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if choices.is_empty() || choices.len() > 20 || ids.len() != choices.len() {
+            return Ok(Err(decisions::Refusal::Invalid));
+        }
+        let text = shorten(&question.text, MESSAGE_BYTES);
+        let answer = self.desk.ask(Question { text, choices }).await;
+        Ok(answer.ok_or(decisions::Refusal::Unattended))
+    }
+}

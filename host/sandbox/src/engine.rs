@@ -1,0 +1,236 @@
+//! The engine, the linkers, and what a component must be to run here.
+//!
+//! Invariant: what is linked for a role is exactly its world; a component that wants more
+//! is refused before anything of it runs.
+
+use std::time::Duration;
+
+use idumb_core::{Digest, Role};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::WasiView as _;
+
+use crate::agent::Agent;
+use crate::contract;
+use crate::files::FileSystem;
+use crate::guest::Guest;
+use crate::Limits;
+
+/// How often a running guest is interrupted to let its deadline be noticed.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The contract's package and version, as components name it.
+const CONTRACT: &str = "idumb:agent/";
+const VERSION: &str = "0.1";
+
+/// Why a component cannot be an agent of the role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Larger than the limit.
+    #[error("the component has {size} bytes; the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// Not a component, or one that this engine cannot compile.
+    #[error("not a WebAssembly component that runs here: {0}")]
+    Invalid(String),
+    /// It asks for what its role does not get.
+    #[error("it imports `{import}`, which role {role} does not get (it gets {offered})")]
+    Import {
+        /// What it asks for.
+        import: String,
+        /// The role it was to take.
+        role: Role,
+        /// What there is.
+        offered: String,
+    },
+    /// It was built for another version of the contract.
+    #[error("it was built for `{found}`; this host speaks idumb:agent {VERSION}: rebuild the agent for that")]
+    Version {
+        /// What it names.
+        found: String,
+    },
+    /// It lacks the function of the role.
+    #[error("it does not export `{expected}`, which role {role} needs (it exports {found})")]
+    Export {
+        /// The function's name.
+        expected: &'static str,
+        /// The role it was to take.
+        role: Role,
+        /// What it exports.
+        found: String,
+    },
+    /// The function of the role has another type.
+    #[error("its export `{export}` is not what the contract says: {why}")]
+    Type {
+        /// The function's name.
+        export: &'static str,
+        /// The difference.
+        why: String,
+    },
+}
+
+/// The engine that all agents of a process share.
+#[derive(Clone)]
+pub struct Sandbox {
+    engine: Engine,
+    limits: Limits,
+}
+
+impl Sandbox {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// If this machine cannot run WebAssembly, with the engine's reason.
+    pub fn new(limits: Limits) -> Result<Self, Refused> {
+        let mut config = Config::new();
+        // An endless loop must notice its deadline; epochs cost less than fuel.
+        config.epoch_interruption(true);
+        config.wasm_component_model(true);
+        // Agents are compiled at every start for now: compile fast, they are small.
+        config.cranelift_opt_level(wasmtime::OptLevel::Speed);
+        let engine = Engine::new(&config).map_err(|error| Refused::Invalid(whole(&error)))?;
+        let weak = engine.weak();
+        // The thread ends when the engine is gone.
+        std::thread::spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        });
+        Ok(Self { engine, limits })
+    }
+
+    /// Checks that `component` can take `role`, and compiles it.
+    ///
+    /// # Errors
+    /// [`Refused`] says what was expected, what was found, and what to do.
+    pub fn prepare(&self, role: Role, component: &[u8]) -> Result<Agent, Refused> {
+        let (size, limit) = (component.len(), self.limits.component_bytes);
+        if size > limit {
+            return Err(Refused::TooLarge { size, limit });
+        }
+        let digest = Digest::of(component);
+        let compiled = Component::from_binary(&self.engine, component)
+            .map_err(|error| Refused::Invalid(whole(&error)))?;
+        let linker = linker(&self.engine, role).map_err(|error| Refused::Invalid(whole(&error)))?;
+        check_imports(&self.engine, &compiled, role)?;
+        let export = check_export(&self.engine, &compiled, role)?;
+        let pre = linker
+            .instantiate_pre(&compiled)
+            .map_err(|error| Refused::Type { export, why: whole(&error) })?;
+        Agent::new(role, digest, pre, self.limits)
+    }
+}
+
+/// An engine's error with its causes, in one line.
+pub(crate) fn whole(error: &wasmtime::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}
+
+/// The one function that a role's world exports.
+pub(crate) fn export_name(role: Role) -> &'static str {
+    match role {
+        Role::Builder => "build",
+        Role::Validator => "validate",
+        Role::Verifier => "verify",
+        Role::IntegrationChecker => "check-integration",
+    }
+}
+
+/// The interfaces of the contract that a role may import.
+fn contract_imports(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Builder => &["types", "report", "evidence", "decisions"],
+        Role::Validator | Role::Verifier | Role::IntegrationChecker => {
+            &["types", "report", "evidence", "decisions", "change-set"]
+        }
+    }
+}
+
+/// The packages of WASI 0.2 that every role may import.
+const WASI: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
+fn check_imports(engine: &Engine, component: &Component, role: Role) -> Result<(), Refused> {
+    for (import, _) in component.component_type().imports(engine) {
+        let (name, version) = import.split_once('@').unwrap_or((import, ""));
+        if let Some(interface) = name.strip_prefix(CONTRACT) {
+            if !version.starts_with("0.1.") {
+                return Err(Refused::Version { found: import.to_owned() });
+            }
+            if contract_imports(role).contains(&interface) {
+                continue;
+            }
+        } else if WASI.iter().any(|package| name.starts_with(package)) && version.starts_with("0.2.") {
+            continue;
+        }
+        let contract = contract_imports(role).join(", ");
+        return Err(Refused::Import {
+            import: import.to_owned(),
+            role,
+            offered: format!(
+                "{CONTRACT}{{{contract}}}@{VERSION} and wasi 0.2 cli, clocks, filesystem, io, random"
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn check_export(
+    engine: &Engine,
+    component: &Component,
+    role: Role,
+) -> Result<&'static str, Refused> {
+    let expected = export_name(role);
+    let ty = component.component_type();
+    let mut found = Vec::new();
+    for (name, item) in ty.exports(engine) {
+        if name == expected && matches!(item.ty, ComponentItem::ComponentFunc(_)) {
+            return Ok(expected);
+        }
+        found.push(name.to_owned());
+    }
+    let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    Err(Refused::Export { expected, role, found })
+}
+
+/// Links what the role's world imports, and nothing else.
+fn linker(engine: &Engine, role: Role) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::<Guest>::new(engine);
+    let l = &mut linker;
+    wasmtime_wasi_io::add_to_linker_async(l)?;
+    clocks::wall_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
+    random::random::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.ctx().ctx.random())?;
+    random::insecure::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.ctx().ctx.random())?;
+    cli::exit::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::environment::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::stdin::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::stdout::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::terminal_input::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::terminal_output::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::terminal_stdin::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::terminal_stdout::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
+    filesystem::types::add_to_linker::<Guest, FileSystem>(l, Guest::file_host)?;
+    filesystem::preopens::add_to_linker::<Guest, FileSystem>(l, Guest::file_host)?;
+    contract::types::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    contract::report::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    contract::evidence::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    contract::decisions::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    if role != Role::Builder {
+        contract::change_set::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    }
+    Ok(linker)
+}
