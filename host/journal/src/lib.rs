@@ -15,7 +15,7 @@
 //!
 //! let phase = PhaseId::new(1, "foundation")?;
 //! let run = journal.next_run_id(&phase)?;
-//! let begun = NewRun { run: &run, phase: &phase, plan_digest: Digest::of(b"…"), plan: "{}", started_at: 1 };
+//! let begun = NewRun { run: &run, phase: &phase, plan_digest: Digest::of(b"the plan"), plan: "{}", started_at: 1 };
 //! let started = NewEvent { at: 1, kind: "run_started", task: None, body: r#"{"kind":"run_started"}"#.into() };
 //! assert_eq!(journal.begin_run(&begun, &[started])?, 0..1); // durable from here on
 //!

@@ -217,7 +217,8 @@ fn holder() {
     drop(lock);
 }
 
-fn start_holder(project: &Path) -> Child {
+/// A process that has the lock, and what it says: that is to be read to its end.
+fn start_holder(project: &Path) -> (Child, impl Iterator<Item = String>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "holder", "--nocapture", "--test-threads=1"])
         .env(PROJECT, project)
@@ -226,11 +227,9 @@ fn start_holder(project: &Path) -> Child {
         .spawn()
         .unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
-    assert!(
-        out.lines().any(|line| line.unwrap().ends_with("locked")),
-        "it got the lock"
-    );
-    child
+    let mut said = out.lines().map(Result::unwrap);
+    assert!(said.any(|line| line.ends_with("locked")), "it got the lock");
+    (child, said)
 }
 
 #[test]
@@ -238,7 +237,7 @@ fn another_process_is_kept_out_until_the_holder_ends_in_whatever_way() {
     let project = tempfile::tempdir().unwrap();
     let state = StateDir::prepare(project.path()).unwrap();
     for killed in [false, true] {
-        let mut child = start_holder(project.path());
+        let (mut child, said) = start_holder(project.path());
         let LockError::Held { by, .. } = state.lock().unwrap_err() else {
             panic!("not held")
         };
@@ -247,6 +246,7 @@ fn another_process_is_kept_out_until_the_holder_ends_in_whatever_way() {
             child.kill().unwrap();
         }
         drop(child.stdin.take());
+        said.for_each(drop);
         assert_eq!(child.wait().unwrap().success(), !killed);
         assert_eq!(state.holder().unwrap(), None);
         drop(state.lock().unwrap());

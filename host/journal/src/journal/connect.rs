@@ -61,9 +61,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         .and_then(|_| schema::check(&connection, path))
         .and_then(|()| configure(&mut connection, path))
         // SQLite does so too when it makes its log, and overlooks a failure.
-        .and_then(|()| {
-            sync_folder(path.parent().unwrap_or(path)).map_err(Error::io("sync", path))
-        });
+        .and_then(|()| sync_folder(path.parent().unwrap_or(path)).map_err(Error::io("sync", path)));
     if opened.is_err() {
         leave_as_it_is(&connection);
     }
