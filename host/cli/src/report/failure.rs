@@ -10,7 +10,7 @@ use idumb_core::{Observed, TaskId, TaskRecord, TaskState, Trouble};
 use crate::report::plain::denial_text;
 use crate::report::progress::title;
 use crate::report::{Paint, Scene};
-use crate::text::printable;
+use crate::text::{one_line, printable};
 
 /// What is to be said of a task that failed.
 pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> String {
@@ -28,6 +28,9 @@ pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> Str
     }
     for denial in record.record.denials.iter().take(5) {
         let _ = writeln!(out, "      {}", denial_text(denial));
+    }
+    for line in &record.last_words {
+        let _ = writeln!(out, "      {id} says: {}", one_line(&line.message, 160));
     }
     let phase = scene.plan.phase.number;
     let _ = writeln!(out, "      {}: {}", paint.strong("what to do"), code.resolution());

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use idumb_core::{Event, LogLevel, Stamped, WorkflowStep, duration_text};
 
 use crate::report::progress::title;
-use crate::report::{Notice, Paint, Reporter, Scene, failure_block, progress_block};
+use crate::report::{Notice, Paint, Reporter, Scene, progress_block};
 use crate::text::{one_line, printable};
 
 /// Prints to standard error.
@@ -96,7 +96,10 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             }
             text
         }
-        Event::TaskFailed { task, .. } => failure_block(scene, task, paint),
+        Event::TaskFailed { task, code, .. } => {
+            let head = format!("✗ {task}: {} — {code} {}", title(plan, task), code.cause());
+            format!("  {}", paint.bad(&head))
+        }
         Event::TaskSkipped { task, because } => {
             format!("  {} {task}: skipped, since {because} did not succeed", paint.odd("-"))
         }

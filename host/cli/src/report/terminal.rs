@@ -25,12 +25,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn new() -> Self {
         let paint = Paint::for_stream(&std::io::stderr());
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(12));
-        let bar_colours = if paint.good("").is_empty() { "" } else { ".green/dim" };
-        let template = format!("{{prefix}}\n[{{bar:40{bar_colours}}}] {{pos}}/{{len}}\n{{msg}}");
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
+        let bar = new_bar(paint);
         Self { paint, bar, parts: BTreeMap::new(), block: String::new(), held: None }
     }
 
@@ -42,12 +37,25 @@ impl Terminal {
     }
 
     fn redraw(&self) {
+        if self.held.is_some() {
+            return;
+        }
         let mut message = self.block.clone();
         for (task, part) in &self.parts {
             message.push_str(&self.paint.dim(&format!("\n  {task} says: {part}")));
         }
         self.bar.set_message(message);
     }
+}
+
+fn new_bar(paint: Paint) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(12));
+    let colours = if paint.is_on() { ".green/dim" } else { "" };
+    let template = format!("{{prefix}}\n[{{bar:40{colours}}}] {{pos}}/{{len}}\n{{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
 }
 
 impl Reporter for Terminal {
@@ -62,6 +70,7 @@ impl Reporter for Terminal {
         }
         match &stamped.event {
             Event::RunFinished { .. } | Event::RunPaused { .. } => self.bar.finish_and_clear(),
+            _ if self.held.is_some() => {}
             _ => {
                 let title = format!("Phase {} Execution Progress", scene.plan.phase.number);
                 let underline = "=".repeat(title.len());
@@ -87,11 +96,11 @@ impl Reporter for Terminal {
 
     fn suspended(&mut self) {
         self.held = Some(Vec::new());
-        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+        self.bar.finish_and_clear();
     }
 
     fn resumed(&mut self) {
-        self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(12));
+        self.bar = new_bar(self.paint);
         for line in self.held.take().unwrap_or_default() {
             self.bar.println(line);
         }

@@ -120,6 +120,9 @@ fn remaining_ms(plan: &Plan, config: &RunConfig, state: &RunState, now: Millis) 
                 .is_some_and(|record| !record.state.is_terminal())
         })
         .collect();
+    if open.is_empty() {
+        return None;
+    }
     let mut depth: BTreeMap<&TaskId, u64> = BTreeMap::new();
     // Plans list tasks in any order: as many rounds as the longest chain settle it.
     let mut longest = 0;

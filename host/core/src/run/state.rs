@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    AccessRecord, Artifact, Attempt, Digest, Epoch, ErrorCode, Event, Examination, Feedback,
-    Millis, Mode, PauseCause, Plan, Prompt, RunOutcome, Subject, TaskId, Trouble, WorkflowStep,
+    AccessRecord, Artifact, Attempt, Digest, Epoch, ErrorCode, Event, Examination, Feedback, LogLine, Millis, Mode, PauseCause, Plan, Prompt, RunOutcome, Subject, TaskId, Trouble, WorkflowStep,
 };
 
 /// Where a task stands.
@@ -92,7 +91,12 @@ pub struct TaskRecord {
     pub ended_at: Option<Millis>,
     /// The agent's words about its work.
     pub summary: String,
+    /// The last lines of the latest attempt's log: the agent's words.
+    pub last_words: Vec<LogLine>,
 }
+
+/// How many lines of a log are remembered as an attempt's last words.
+const LAST_WORDS: usize = 5;
 
 impl TaskRecord {
     fn new() -> Self {
@@ -115,6 +119,7 @@ impl TaskRecord {
             started_at: 0,
             ended_at: None,
             summary: String::new(),
+            last_words: Vec::new(),
         }
     }
 }
@@ -316,6 +321,10 @@ impl RunState {
     }
 }
 
+fn last_words(log: &[LogLine]) -> Vec<LogLine> {
+    log[log.len().saturating_sub(LAST_WORDS)..].to_vec()
+}
+
 fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event: &Event) {
     match event {
         Event::AttemptStarted { attempt, epoch, .. } => {
@@ -334,6 +343,7 @@ fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event
             record.record = sealed.record.clone();
             record.artifacts.clone_from(&sealed.artifacts);
             record.summary.clone_from(&sealed.summary);
+            record.last_words = last_words(&sealed.log);
         }
         Event::CandidateJudged {
             examination,
@@ -357,7 +367,18 @@ fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event
             record.artifacts.clone_from(artifacts);
             record.ended_at = Some(at);
         }
-        Event::AttemptFailed { trouble, .. } => {
+        Event::AttemptFailed {
+            trouble,
+            record: seen,
+            log,
+            ..
+        } => {
+            if !seen.is_empty() {
+                record.record = seen.clone();
+            }
+            if !log.is_empty() {
+                record.last_words = last_words(log);
+            }
             record.state = TaskState::Waiting;
             record.ended_at = Some(at);
             record.change_set = None;
