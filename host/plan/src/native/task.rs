@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use idumb_core::{Capability, Criterion, CriterionId, Grants, PathGlob, Step, Task, TaskId};
+use idumb_core::{Capability, Criterion, CriterionId, Grants, Step, Task, TaskId};
 
 use super::kinded::{Family, read_kinded};
 use super::kinds::{CRITERIA, STEPS};
@@ -182,19 +182,14 @@ fn agent<'t>(reading: &mut Reading<'_>, table: &Table<'t>) -> Result<&'t str, To
     reading.text(&item)
 }
 
-/// The promised files: the ones listed, or else the writes that are plain paths.
+/// The promised files.
 fn artifacts(
     reading: &mut Reading<'_>,
     table: &Table<'_>,
     grants: Option<&Grants>,
 ) -> Result<Vec<String>, Told> {
     let Some(item) = table.get("artifacts") else {
-        let writes = grants.map_or(&[][..], |grants| &grants.writes);
-        return Ok(writes
-            .iter()
-            .filter_map(PathGlob::as_literal)
-            .map(str::to_owned)
-            .collect());
+        return Ok(Vec::new());
     };
     let items = reading.list(&item)?;
     every(&items, |item| {
