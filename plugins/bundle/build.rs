@@ -4,14 +4,10 @@
 //! from where checkout, target directory or Cargo's home lie, nor from how the outer build
 //! was asked for. `.ci/same-bytes` holds this to account.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "Cargo reads a build script's directives there"
-)]
-
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -28,24 +24,45 @@ const AGENTS: &[&str] = &["builder", "validator", "verifier", "integration-check
 const LIBRARIES: &[&str] = &["plugins/sdk", "plugins/criteria", "host/core"];
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("cargo::error={error}");
-            ExitCode::FAILURE
+    let Err(error) = require_target().and_then(|()| build()) else {
+        return ExitCode::SUCCESS;
+    };
+    println!("cargo::error={error}");
+    match error {
+        // That line says all; a build script that fails has Cargo show everything it printed.
+        Trouble::NoTarget => ExitCode::SUCCESS,
+        Trouble::Other(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Why there are no agents.
+enum Trouble {
+    NoTarget,
+    Other(Box<dyn Error>),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTarget => {
+                write!(f, "the target {TARGET} is not installed: run `rustup target add {TARGET}`")
+            }
+            Self::Other(error) => write!(f, "{error}"),
         }
     }
 }
 
-fn build() -> Result<(), Box<dyn Error>> {
+impl<E: Into<Box<dyn Error>>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn build() -> Result<(), Trouble> {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let root = here
-        .ancestors()
-        .nth(2)
-        .ok_or("this crate is not two folders below the root")?;
+    let root = here.ancestors().nth(2).ok_or("this crate is not two folders below the root")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
     watch(root);
-    require_target()?;
     let target_dir = out.join("guests");
     run_cargo(root, &target_dir)?;
     for agent in AGENTS {
@@ -73,12 +90,9 @@ fn watch(root: &Path) {
 }
 
 /// Fails with what to do, rather than with the first crate that finds no `core`.
-fn require_target() -> Result<(), Box<dyn Error>> {
+fn require_target() -> Result<(), Trouble> {
     let libraries = rustc(&["--print", "target-libdir", "--target", TARGET])?;
-    if Path::new(libraries.trim()).is_dir() {
-        return Ok(());
-    }
-    Err(format!("the target {TARGET} is not installed: run `rustup target add {TARGET}`").into())
+    if Path::new(libraries.trim()).is_dir() { Ok(()) } else { Err(Trouble::NoTarget) }
 }
 
 /// What rustc prints.
@@ -93,23 +107,12 @@ fn rustc(args: &[&str]) -> Result<String, Box<dyn Error>> {
 fn run_cargo(root: &Path, target_dir: &Path) -> Result<(), Box<dyn Error>> {
     let mut cargo = Command::new(variable("CARGO")?);
     // A target directory of its own: the outer Cargo holds the lock of the other one.
-    cargo.args([
-        "build",
-        "--locked",
-        "--target",
-        TARGET,
-        "--profile",
-        PROFILE,
-        "--target-dir",
-    ]);
+    cargo.args(["build", "--locked", "--target", TARGET, "--profile", PROFILE, "--target-dir"]);
     cargo.arg(target_dir);
     for agent in AGENTS {
         cargo.args(["--package", &format!("idumb-{agent}")]);
     }
-    cargo
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+    cargo.current_dir(root).stdin(Stdio::null()).stdout(Stdio::null());
     for (name, _) in env::vars_os() {
         if is_of_outer_build(&name.to_string_lossy()) {
             cargo.env_remove(name);
@@ -118,14 +121,10 @@ fn run_cargo(root: &Path, target_dir: &Path) -> Result<(), Box<dyn Error>> {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped(root, target_dir)?);
     // These would come from a user's configuration file too; what is set here wins.
     cargo.env("CARGO_BUILD_BUILD_DIR", target_dir);
-    cargo
-        .env("RUSTC_WRAPPER", "")
-        .env("RUSTC_WORKSPACE_WRAPPER", "");
+    cargo.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
     let status = cargo.status()?;
     if !status.success() {
-        return Err(
-            format!("the built-in agents could not be built for {TARGET}: {status}").into(),
-        );
+        return Err(format!("the built-in agents could not be built for {TARGET}: {status}").into());
     }
     Ok(())
 }
@@ -133,27 +132,13 @@ fn run_cargo(root: &Path, target_dir: &Path) -> Result<(), Box<dyn Error>> {
 /// Whether a variable says how the outer build goes, which is no matter of the agents.
 fn is_of_outer_build(name: &str) -> bool {
     // How to reach a registry, how to share processors, and which toolchain it is.
-    let kept_families = [
-        "CARGO_NET_",
-        "CARGO_HTTP_",
-        "CARGO_REGISTR",
-        "CARGO_SOURCE_",
-        "RUSTUP_",
-    ];
+    let kept_families = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_", "RUSTUP_"];
     let kept = ["CARGO_HOME", "CARGO_MAKEFLAGS", "RUSTC"];
     if kept.contains(&name) || kept_families.iter().any(|family| name.starts_with(family)) {
         return false;
     }
     let families = ["CARGO", "__CARGO", "RUST", "CLIPPY", "DEP_", "WIT_BINDGEN_"];
-    let single = [
-        "OUT_DIR",
-        "TARGET",
-        "HOST",
-        "NUM_JOBS",
-        "OPT_LEVEL",
-        "PROFILE",
-        "DEBUG",
-    ];
+    let single = ["OUT_DIR", "TARGET", "HOST", "NUM_JOBS", "OPT_LEVEL", "PROFILE", "DEBUG"];
     single.contains(&name) || families.iter().any(|family| name.starts_with(family))
 }
 
@@ -167,9 +152,7 @@ fn remapped(root: &Path, target_dir: &Path) -> Result<OsString, Box<dyn Error>> 
     let sysroot = rustc(&["--print", "sysroot"])?;
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
     let version = rustc(&["--version", "--verbose"])?;
-    let commit = version
-        .lines()
-        .find_map(|line| line.strip_prefix("commit-hash: "));
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
 
     let mut words = vec![(root.to_owned(), "/idumb".to_owned())];
     words.extend(cargo_home.map(|path| (path, "/cargo".to_owned())));

@@ -14,6 +14,7 @@ use idumb_core::{
 };
 use idumb_journal::{Journal, NewEvent, NewRun, Outcome, StateDir, write_state};
 use idumb_sandbox::Question;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fault::{DONE, INTERRUPTED, PAUSED};
@@ -85,6 +86,9 @@ impl Driver {
     /// Goes on until the run rests; answers the exit status.
     pub(crate) async fn drive(mut self) -> Result<u8> {
         let mut interrupts = 0;
+        // One listener for the whole run: a new one would miss what came before it.
+        let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
         loop {
             self.record_and_show()?;
             self.act()?;
@@ -93,17 +97,19 @@ impl Driver {
             }
             let message = tokio::select! {
                 message = self.messages.recv() => message,
-                signal = tokio::signal::ctrl_c() => {
-                    signal.context("listening for Ctrl-C")?;
-                    interrupts += 1;
-                    if interrupts > 1 {
-                        self.finish()?;
-                        return Ok(INTERRUPTED);
-                    }
-                    self.interrupted();
-                    continue;
-                }
+                _ = interrupt.recv() => None,
+                _ = terminate.recv() => None,
             };
+            if message.is_none() {
+                // The workshop holds a sender: only a signal gives nothing.
+                interrupts += 1;
+                if interrupts > 1 {
+                    self.finish()?;
+                    return Ok(INTERRUPTED);
+                }
+                self.interrupted();
+                continue;
+            }
             let mut next = message;
             while let Some(message) = next {
                 self.take(message);

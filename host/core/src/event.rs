@@ -151,18 +151,9 @@ pub enum Event {
     /// A batch was formed.
     BatchStarted { batch: u32, tasks: Vec<TaskId> },
     /// A builder got the lease of a task.
-    AttemptStarted {
-        task: TaskId,
-        attempt: Attempt,
-        epoch: Epoch,
-    },
+    AttemptStarted { task: TaskId, attempt: Attempt, epoch: Epoch },
     /// The builder was done; its upper layer was frozen into a change-set.
-    AttemptSealed {
-        task: TaskId,
-        attempt: Attempt,
-        epoch: Epoch,
-        sealed: SealedAttempt,
-    },
+    AttemptSealed { task: TaskId, attempt: Attempt, epoch: Epoch, sealed: SealedAttempt },
     /// Validation point *during*: the validator answered, and the host judged.
     CandidateJudged {
         task: TaskId,
@@ -174,24 +165,11 @@ pub enum Event {
         record: AccessRecord,
     },
     /// What the validator read was changed by another task; the candidate is judged again.
-    JudgementOutdated {
-        task: TaskId,
-        path: String,
-        by: TaskId,
-    },
+    JudgementOutdated { task: TaskId, path: String, by: TaskId },
     /// The change-set is about to be applied to the base.
-    IntegrationStarted {
-        task: TaskId,
-        epoch: Epoch,
-        change_set: Digest,
-    },
+    IntegrationStarted { task: TaskId, epoch: Epoch, change_set: Digest },
     /// The change-set was applied, whole.
-    TaskSucceeded {
-        task: TaskId,
-        attempt: Attempt,
-        epoch: Epoch,
-        artifacts: Vec<Artifact>,
-    },
+    TaskSucceeded { task: TaskId, attempt: Attempt, epoch: Epoch, artifacts: Vec<Artifact> },
     /// The attempt came to nothing; nothing of it was kept.
     AttemptFailed {
         task: TaskId,
@@ -202,31 +180,18 @@ pub enum Event {
         log: Vec<LogLine>,
     },
     /// The host went away while the attempt ran; nothing of it was kept.
-    AttemptInterrupted {
-        task: TaskId,
-        attempt: Attempt,
-        epoch: Epoch,
-    },
-    /// Validation or integration goes on under a new epoch after the host went away.
+    AttemptInterrupted { task: TaskId, attempt: Attempt, epoch: Epoch },
+    /// Validation or integration goes on under a new epoch: the host went away, or the verdict
+    /// was outdated.
     LeaseRenewed { task: TaskId, epoch: Epoch },
     /// The task is given up.
-    TaskFailed {
-        task: TaskId,
-        code: ErrorCode,
-        reason: String,
-    },
+    TaskFailed { task: TaskId, code: ErrorCode, reason: String },
     /// The task cannot run because another failed or was skipped.
     TaskSkipped { task: TaskId, because: TaskId },
     /// Validation point *post*: the integration-checker answered, and the host judged.
-    IntegrationJudged {
-        examination: Examination,
-        judgement: Judgement,
-    },
+    IntegrationJudged { examination: Examination, judgement: Judgement },
     /// Validation point *post*: the verifier answered, and the host judged.
-    PhaseJudged {
-        examination: Examination,
-        judgement: Judgement,
-    },
+    PhaseJudged { examination: Examination, judgement: Judgement },
     /// A phase-wide check could not be carried out.
     PhaseCheckFailed { role: Role, trouble: Trouble },
     /// The run is to come to rest at a safe point.
@@ -242,17 +207,9 @@ pub enum Event {
     /// Nobody needs the decision any more.
     PromptWithdrawn { prompt: u32 },
     /// An agent asked, and was told that nobody is there to answer.
-    QuestionDeclined {
-        task: TaskId,
-        epoch: Epoch,
-        question: String,
-    },
+    QuestionDeclined { task: TaskId, epoch: Epoch, question: String },
     /// An answer came from an attempt that no longer holds the lease; nothing was done.
-    StaleAnswer {
-        task: TaskId,
-        epoch: Epoch,
-        answer: String,
-    },
+    StaleAnswer { task: TaskId, epoch: Epoch, answer: String },
     /// The run ended.
     RunFinished { outcome: RunOutcome },
 }
@@ -312,18 +269,11 @@ impl Feedback {
     /// What to tell about `trouble`.
     pub fn of(trouble: &Trouble) -> Self {
         match trouble {
-            Trouble::Rejected { unmet } => Self {
-                unmet: unmet.clone(),
-                note: None,
-            },
-            Trouble::Failure(Failure { message, .. }) => Self {
-                unmet: Vec::new(),
-                note: Some(message.clone()),
-            },
-            other => Self {
-                unmet: Vec::new(),
-                note: Some(other.to_string()),
-            },
+            Trouble::Rejected { unmet } => Self { unmet: unmet.clone(), note: None },
+            Trouble::Failure(Failure { message, .. }) => {
+                Self { unmet: Vec::new(), note: Some(message.clone()) }
+            }
+            other => Self { unmet: Vec::new(), note: Some(other.to_string()) },
         }
     }
 }

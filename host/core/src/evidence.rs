@@ -96,25 +96,18 @@ impl Examination {
             self.evidence.iter().map(|evidence| &evidence.id).collect();
         let mut findings: BTreeMap<&CriterionId, Vec<&Finding>> = BTreeMap::new();
         for finding in &self.findings {
-            findings
-                .entry(&finding.criterion)
-                .or_default()
-                .push(finding);
+            findings.entry(&finding.criterion).or_default().push(finding);
         }
-        let mut judgement = Judgement {
-            verdict: Verdict::Pass,
-            unmet: Vec::new(),
-        };
+        let mut judgement = Judgement { verdict: Verdict::Pass, unmet: Vec::new() };
         let mut checked = 0;
         for criterion in criteria {
             checked += 1;
             let problem = match findings.remove(criterion).as_deref() {
                 None => Some((Verdict::Inconclusive, "no finding was given".to_owned())),
                 Some([finding]) => problem_of(finding, &known),
-                Some(_) => Some((
-                    Verdict::Inconclusive,
-                    "more than one finding was given".to_owned(),
-                )),
+                Some(_) => {
+                    Some((Verdict::Inconclusive, "more than one finding was given".to_owned()))
+                }
             };
             if let Some((verdict, note)) = problem {
                 judgement.add(criterion.clone(), verdict, note);
@@ -143,10 +136,9 @@ fn problem_of(finding: &Finding, known: &BTreeSet<&EvidenceId>) -> Option<(Verdi
             Verdict::Inconclusive,
             format!("verdict rejected: it names evidence `{id}`, which the host did not record"),
         )),
-        (Verdict::Pass, None) if finding.evidence.is_empty() => Some((
-            Verdict::Inconclusive,
-            "verdict rejected: it passes without evidence".to_owned(),
-        )),
+        (Verdict::Pass, None) if finding.evidence.is_empty() => {
+            Some((Verdict::Inconclusive, "verdict rejected: it passes without evidence".to_owned()))
+        }
         (Verdict::Pass, None) => None,
         (verdict, None) => Some((verdict, finding.note.clone())),
     }
@@ -178,11 +170,7 @@ impl Judgement {
         if self.verdict != Verdict::Fail {
             self.verdict = verdict;
         }
-        self.unmet.push(Unmet {
-            criterion,
-            verdict,
-            note,
-        });
+        self.unmet.push(Unmet { criterion, verdict, note });
     }
 }
 
@@ -245,15 +233,12 @@ impl AccessRecord {
             let stale = |path: &&&str| match read.seen {
                 _ if **path == read.path => true,
                 Seen::Listing => parent(path) == read.path,
-                Seen::Absent => path
-                    .strip_prefix(read.path.as_str())
-                    .is_some_and(|rest| rest.starts_with('/')),
+                Seen::Absent => {
+                    path.strip_prefix(read.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                }
                 Seen::Metadata | Seen::Content => false,
             };
-            changed
-                .iter()
-                .find(stale)
-                .map(|path| (read.path.as_str(), *path))
+            changed.iter().find(stale).map(|path| (read.path.as_str(), *path))
         })
     }
 }
@@ -267,16 +252,8 @@ mod tests {
     }
 
     fn finding(criterion: &str, verdict: Verdict, evidence: &[&str]) -> Finding {
-        let evidence = evidence
-            .iter()
-            .map(|id| EvidenceId::new(*id).unwrap())
-            .collect();
-        Finding {
-            criterion: id(criterion),
-            verdict,
-            evidence,
-            note: "said so".into(),
-        }
+        let evidence = evidence.iter().map(|id| EvidenceId::new(*id).unwrap()).collect();
+        Finding { criterion: id(criterion), verdict, evidence, note: "said so".into() }
     }
 
     fn evidence(name: &str) -> Evidence {
@@ -288,11 +265,7 @@ mod tests {
 
     fn judged(findings: Vec<Finding>, asked: &[&str]) -> Judgement {
         let asked: Vec<CriterionId> = asked.iter().map(|text| id(text)).collect();
-        Examination {
-            findings,
-            evidence: vec![evidence("e1")],
-        }
-        .judge(&asked)
+        Examination { findings, evidence: vec![evidence("e1")] }.judge(&asked)
     }
 
     #[test]
@@ -312,10 +285,7 @@ mod tests {
         let none = judged(vec![finding("a", Verdict::Pass, &[])], &["a"]);
         assert!(none.unmet[0].note.contains("without evidence"), "{none:?}");
         let invented = judged(vec![finding("a", Verdict::Pass, &["e9"])], &["a"]);
-        assert!(
-            invented.unmet[0].note.contains("did not record"),
-            "{invented:?}"
-        );
+        assert!(invented.unmet[0].note.contains("did not record"), "{invented:?}");
     }
 
     #[test]
@@ -330,25 +300,14 @@ mod tests {
     fn stale_reads_see_phantoms() {
         let record = AccessRecord {
             reads: vec![
-                Read {
-                    path: "src".into(),
-                    seen: Seen::Listing,
-                },
-                Read {
-                    path: "a.txt".into(),
-                    seen: Seen::Content,
-                },
-                Read {
-                    path: "gone".into(),
-                    seen: Seen::Absent,
-                },
+                Read { path: "src".into(), seen: Seen::Listing },
+                Read { path: "a.txt".into(), seen: Seen::Content },
+                Read { path: "gone".into(), seen: Seen::Absent },
             ],
             ..AccessRecord::default()
         };
         let stale = |path: &str| {
-            record
-                .stale_read(&BTreeSet::from([path]))
-                .map(|(read, _)| read.to_owned())
+            record.stale_read(&BTreeSet::from([path])).map(|(read, _)| read.to_owned())
         };
         assert_eq!(stale("src/new.rs").as_deref(), Some("src"));
         assert_eq!(stale("a.txt").as_deref(), Some("a.txt"));

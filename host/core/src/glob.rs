@@ -92,10 +92,7 @@ impl PathGlob {
 
     /// The path itself, if the pattern has no metacharacters and so means one path.
     pub fn as_literal(&self) -> Option<&str> {
-        let literal = self
-            .parts
-            .iter()
-            .all(|part| matches!(part, Part::Literal(_)));
+        let literal = self.parts.iter().all(|part| matches!(part, Part::Literal(_)));
         literal.then_some(self.text.as_str())
     }
 
@@ -198,10 +195,7 @@ impl FromStr for PathGlob {
             };
             parts.push(part);
         }
-        Ok(Self {
-            text: text.to_owned(),
-            parts,
-        })
+        Ok(Self { text: text.to_owned(), parts })
     }
 }
 
@@ -265,11 +259,7 @@ mod tests {
             ("*", ".env", true),
         ];
         for (pattern, path, expected) in table {
-            assert_eq!(
-                glob(pattern).matches(path),
-                expected,
-                "{pattern} against {path}"
-            );
+            assert_eq!(glob(pattern).matches(path), expected, "{pattern} against {path}");
         }
     }
 

@@ -94,21 +94,15 @@ impl Grants {
 
     /// Whether the directory `dir` must be visible because something below it is granted.
     pub fn may_allow_below(&self, dir: &str) -> bool {
-        self.of(Capability::Read)
-            .any(|glob| glob.may_match_below(dir))
+        self.of(Capability::Read).any(|glob| glob.may_match_below(dir))
     }
 
     /// Whether these grants are within `ceiling`.
     pub fn within(&self, ceiling: &Self) -> bool {
         let covered =
             |capability, glob: &PathGlob| ceiling.of(capability).any(|wide| wide.covers(glob));
-        self.writes
-            .iter()
-            .all(|glob| covered(Capability::Write, glob))
-            && self
-                .reads
-                .iter()
-                .all(|glob| covered(Capability::Read, glob))
+        self.writes.iter().all(|glob| covered(Capability::Write, glob))
+            && self.reads.iter().all(|glob| covered(Capability::Read, glob))
     }
 
     /// The patterns that give `capability`.
@@ -124,12 +118,8 @@ impl Grants {
 /// Whether `path` is one of [`PROTECTED`], in any letter case.
 pub fn is_protected(path: &str) -> bool {
     use std::sync::LazyLock;
-    static GLOBS: LazyLock<Vec<PathGlob>> = LazyLock::new(|| {
-        PROTECTED
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .collect()
-    });
+    static GLOBS: LazyLock<Vec<PathGlob>> =
+        LazyLock::new(|| PROTECTED.iter().filter_map(|text| text.parse().ok()).collect());
     let lower = path.to_lowercase();
     GLOBS.iter().any(|glob| glob.matches(&lower))
 }
@@ -197,10 +187,9 @@ impl Denial {
             Capability::Write => "writes",
         };
         match self.reason {
-            DenialReason::NotGranted | DenialReason::Protected => Some(format!(
-                "{key} = [{}]",
-                serde_json::Value::from(self.path.as_str())
-            )),
+            DenialReason::NotGranted | DenialReason::Protected => {
+                Some(format!("{key} = [{}]", serde_json::Value::from(self.path.as_str())))
+            }
             DenialReason::Escapes | DenialReason::ReadOnlyView | DenialReason::SpecialFile => None,
         }
     }
@@ -212,10 +201,7 @@ mod tests {
 
     fn grants(reads: &[&str], writes: &[&str]) -> Grants {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Grants {
-            reads: globs(reads),
-            writes: globs(writes),
-        }
+        Grants { reads: globs(reads), writes: globs(writes) }
     }
 
     #[test]
@@ -240,11 +226,7 @@ mod tests {
             (Read, "idumb.toml", Protected),
         ];
         for (capability, path, expected) in table {
-            assert_eq!(
-                grants.allows(capability, path),
-                expected,
-                "{capability} {path}"
-            );
+            assert_eq!(grants.allows(capability, path), expected, "{capability} {path}");
         }
     }
 

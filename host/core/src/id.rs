@@ -18,14 +18,8 @@ pub struct IdError(pub String);
 fn check(text: &str) -> Result<(), IdError> {
     let ok = (1..=64).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    if ok {
-        Ok(())
-    } else {
-        Err(IdError(text.to_owned()))
-    }
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if ok { Ok(()) } else { Err(IdError(text.to_owned())) }
 }
 
 macro_rules! identifier {
@@ -125,8 +119,7 @@ impl PhaseId {
     /// Whether a person who types `text` means this phase: its number, its name, its
     /// folder name or its key.
     pub fn is_meant_by(&self, text: &str) -> bool {
-        text.parse::<u32>()
-            .is_ok_and(|number| number == self.number)
+        text.parse::<u32>().is_ok_and(|number| number == self.number)
             || text == self.name
             || text == self.to_string()
             || text == self.key()

@@ -11,7 +11,8 @@ use crate::{
 /// Something that the world tells a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Start; `prerequisites` are the plan's, looked up.
+    /// Start, or, after a resume, look again at a plan whose prerequisites were not met;
+    /// ignored once they were.
     Begin {
         /// One for each phase that the plan depends on.
         prerequisites: Vec<Prerequisite>,

@@ -103,26 +103,14 @@ pub struct Link {
 impl Task {
     /// What the plan lets the task's agent touch.
     pub fn grants(&self) -> Grants {
-        Grants {
-            reads: self.reads.clone(),
-            writes: self.writes.clone(),
-        }
+        Grants { reads: self.reads.clone(), writes: self.writes.clone() }
     }
 
     /// What a validator of this task may read: what the task may, and what its criteria look at.
     pub fn validation_grants(&self) -> Grants {
         let looks_at = self.accept.iter().flat_map(|criterion| &criterion.looks_at);
-        let reads = self
-            .reads
-            .iter()
-            .chain(&self.writes)
-            .chain(looks_at)
-            .cloned()
-            .collect();
-        Grants {
-            reads,
-            writes: Vec::new(),
-        }
+        let reads = self.reads.iter().chain(&self.writes).chain(looks_at).cloned().collect();
+        Grants { reads, writes: Vec::new() }
     }
 }
 
@@ -138,9 +126,8 @@ impl Plan {
     pub fn with_promises(mut self) -> Self {
         for task in &mut self.tasks {
             let promised = task.artifacts.iter().enumerate();
-            let criteria: Vec<Criterion> = promised
-                .filter_map(|(index, path)| promise(&task.id, index + 1, path))
-                .collect();
+            let criteria: Vec<Criterion> =
+                promised.filter_map(|(index, path)| promise(&task.id, index + 1, path)).collect();
             task.accept.extend(criteria);
         }
         self
@@ -189,9 +176,7 @@ pub fn next_batch<'a>(ready: impl Iterator<Item = &'a Task>, size: usize) -> Vec
             break;
         }
         let clash = |other: &&Task| {
-            task.writes
-                .iter()
-                .any(|mine| other.writes.iter().any(|theirs| mine.overlaps(theirs)))
+            task.writes.iter().any(|mine| other.writes.iter().any(|theirs| mine.overlaps(theirs)))
         };
         if !batch.iter().any(clash) {
             batch.push(task);

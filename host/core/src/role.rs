@@ -22,12 +22,8 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 4] = [
-        Self::Builder,
-        Self::Validator,
-        Self::Verifier,
-        Self::IntegrationChecker,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::Builder, Self::Validator, Self::Verifier, Self::IntegrationChecker];
 
     /// The role's name, which is also its world's and its built-in agent's.
     pub fn as_str(self) -> &'static str {

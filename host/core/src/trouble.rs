@@ -135,16 +135,10 @@ impl fmt::Display for Trouble {
                 [one] => write!(f, "criterion {} is not met: {}", one.criterion, one.note),
                 many => write!(f, "{} criteria are not met", many.len()),
             },
-            Self::Conflict {
-                path,
-                with: Other::Task { task },
-            } => {
+            Self::Conflict { path, with: Other::Task { task } } => {
                 write!(f, "`{path}` was changed by task {task} meanwhile")
             }
-            Self::Conflict {
-                path,
-                with: Other::Outside { expected, found },
-            } => write!(
+            Self::Conflict { path, with: Other::Outside { expected, found } } => write!(
                 f,
                 "`{path}` was changed outside of this run (expected {}, found {})",
                 entry_text(expected.as_ref()),

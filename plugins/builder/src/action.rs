@@ -128,11 +128,9 @@ impl Action {
             | Self::Delete(OnPath { path })
             | Self::Mkdir(OnPath { path }) => vec![path],
             Self::Copy(FromTo { from, to }) | Self::Move(FromTo { from, to }) => vec![from, to],
-            Self::Template(Template { path, from, .. }) => [Some(path), from.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect(),
+            Self::Template(Template { path, from, .. }) => {
+                [Some(path), from.as_ref()].into_iter().flatten().map(String::as_str).collect()
+            }
         }
     }
 
@@ -209,10 +207,7 @@ impl Write {
                 kind.noun()
             )));
         }
-        if dir
-            .read(path)?
-            .is_some_and(|old| old == self.content.as_bytes())
-        {
+        if dir.read(path)?.is_some_and(|old| old == self.content.as_bytes()) {
             tally.idle();
             return Ok(());
         }
@@ -239,12 +234,7 @@ impl Append {
 
 impl Replace {
     fn carry_out(&self, dir: &Dir, tally: &mut Tally) -> Result<(), Failure> {
-        let Self {
-            path,
-            find,
-            with,
-            count,
-        } = self;
+        let Self { path, find, with, count } = self;
         let old = dir.read_text(path)?;
         let new = text::replace(&old, find, with, *count)
             .map_err(|why| Failure::precondition(format!("in {path}, {why}")))?;
@@ -283,11 +273,9 @@ impl FromTo {
         let from = dir.kind(&self.from)?.ok_or_else(|| missing(&self.from))?;
         match dir.kind(&self.to)? {
             None => Ok(from),
-            Some(kind) => Err(Failure::precondition(format!(
-                "a {} is at {} already",
-                kind.noun(),
-                self.to
-            ))),
+            Some(kind) => {
+                Err(Failure::precondition(format!("a {} is at {} already", kind.noun(), self.to)))
+            }
         }
     }
 

@@ -50,10 +50,10 @@ pub(crate) fn check_path(path: &str) -> Result<(), Failure> {
 fn trouble(path: &str, done: &str, error: &Error) -> Failure {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            denied(path, done, &error.to_string())
+            denied(path, done, &error.kind().to_string())
         }
         // Made where its directory stands, so the view hides the path itself.
-        ErrorKind::NotFound if done == "written" => denied(path, done, &error.to_string()),
+        ErrorKind::NotFound if done == "written" => denied(path, done, &error.kind().to_string()),
         ErrorKind::NotADirectory => Failure::precondition(format!(
             "{path} cannot be {done}: a file stands where a directory above it should"
         )),
@@ -63,9 +63,7 @@ fn trouble(path: &str, done: &str, error: &Error) -> Failure {
 
 fn denied(path: &str, done: &str, why: &str) -> Failure {
     let key = if done == "read" { "reads" } else { "writes" };
-    Failure::denied(format!(
-        "{path} cannot be {done} ({why}): the task's `{key}` must grant it"
-    ))
+    Failure::denied(format!("{path} cannot be {done} ({why}): the task's `{key}` must grant it"))
 }
 
 /// There is nothing at `path`, where something should be.
@@ -98,9 +96,7 @@ impl Dir {
         let at = self.at(path);
         // On some systems a directory opens, and reading it says less clearly what it is.
         if fs::metadata(&at).is_ok_and(|seen| seen.is_dir()) {
-            return Err(Failure::precondition(format!(
-                "{path} is a directory, not a file"
-            )));
+            return Err(Failure::precondition(format!("{path} is a directory, not a file")));
         }
         match fs::read(at) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -130,16 +126,26 @@ impl Dir {
             ErrorKind::AlreadyExists => Failure::precondition(format!(
                 "{path} cannot be made a directory: a file stands there or above it"
             )),
-            ErrorKind::NotFound => denied(path, "made", &error.to_string()),
+            ErrorKind::NotFound => denied(path, "made", &error.kind().to_string()),
             _ => trouble(path, "made", &error),
         })
     }
 
+    /// Makes missing directories above `path`, for a file that is to stand there.
     fn make_parent(&self, path: &str) -> Result<(), Failure> {
-        match path.rsplit_once('/') {
-            Some((parent, _)) if !self.at(parent).is_dir() => self.make_dir(parent),
-            _ => Ok(()),
+        let Some((parent, _)) = path.rsplit_once('/') else {
+            return Ok(());
+        };
+        if self.at(parent).is_dir() {
+            return Ok(());
         }
+        self.make_dir(parent).map_err(|failure| match failure.kind {
+            // What must be granted is the file; then its directories may be made.
+            FailureKind::Denied => {
+                denied(path, "written", &format!("its directory {parent} cannot be made"))
+            }
+            _ => failure,
+        })
     }
 
     /// Copies the file at `from` to `to`, where nothing stands.
@@ -150,9 +156,7 @@ impl Dir {
         // Not `fs::copy`: it carries permissions over, which WASI does not know.
         let written = fs::File::create_new(self.at(to))
             .and_then(|mut target| std::io::copy(&mut source, &mut target));
-        written
-            .map(|_| ())
-            .map_err(|error| trouble(to, "written", &error))
+        written.map(|_| ()).map_err(|error| trouble(to, "written", &error))
     }
 
     /// Moves what stands at `from` to `to`, where nothing stands.
@@ -197,10 +201,7 @@ impl Dir {
         for entry in fs::read_dir(self.at(path)).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().into_string().map_err(|name| {
-                Failure::other(format!(
-                    "{path} holds a name that is not UTF-8: {}",
-                    name.display()
-                ))
+                Failure::other(format!("{path} holds a name that is not UTF-8: {}", name.display()))
             })?;
             let seen = entry.file_type().map_err(failed)?;
             let kind = match (seen.is_dir(), seen.is_symlink()) {

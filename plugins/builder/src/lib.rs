@@ -21,19 +21,14 @@ pub struct BuiltIn;
 impl Builder for BuiltIn {
     fn build(task: Task, context: Context) -> Result<Outcome, Failure> {
         for finding in &context.feedback {
-            log::warn(format!(
-                "rejected before: {}: {}",
-                finding.criterion, finding.note
-            ));
+            log::warn(format!("rejected before: {}: {}", finding.criterion, finding.note));
         }
         if !context.feedback.is_empty() {
             log::warn(
                 "the built-in builder does the same steps again: if the plan stays as it is, so may the result",
             );
         }
-        carry_out(&Dir::new("."), &task, &mut |done, total, text: &str| {
-            progress(done, total, text)
-        })
+        carry_out(&Dir::new("."), &task, &mut |done, total, text: &str| progress(done, total, text))
     }
 }
 
@@ -53,11 +48,7 @@ where
     let total = task.steps.len() as u32;
     let located = |index: u32, failure: Failure| {
         let kind = &task.steps[index as usize].kind;
-        let message = format!(
-            "step {} of {total} ({kind}): {}",
-            index + 1,
-            failure.message
-        );
+        let message = format!("step {} of {total} ({kind}): {}", index + 1, failure.message);
         Failure { message, ..failure }.at_step(index)
     };
     let mut actions = Vec::new();
@@ -67,9 +58,7 @@ where
     let mut tally = Tally::default();
     for (index, action) in (0..).zip(&actions) {
         say(index, total, &action.to_string());
-        action
-            .carry_out(dir, task, &mut tally)
-            .map_err(|failure| located(index, failure))?;
+        action.carry_out(dir, task, &mut tally).map_err(|failure| located(index, failure))?;
     }
     say(total, total, "done");
     Ok(tally.into_outcome())
@@ -105,11 +94,7 @@ impl Tally {
             .into_iter()
             .partition::<BTreeSet<_>, _>(|known| is_at_or_below(known, from));
         self.paths = kept;
-        self.paths.extend(
-            moved
-                .iter()
-                .map(|known| format!("{to}{}", &known[from.len()..])),
-        );
+        self.paths.extend(moved.iter().map(|known| format!("{to}{}", &known[from.len()..])));
         self.changed(to, phrase);
     }
 
@@ -130,16 +115,12 @@ impl Tally {
         if self.idle > 0 {
             summary.push_str(&format!("; {} found done before", self.idle));
         }
-        Outcome {
-            artifacts: self.paths.into_iter().collect(),
-            ..Outcome::done(summary)
-        }
+        Outcome { artifacts: self.paths.into_iter().collect(), ..Outcome::done(summary) }
     }
 }
 
 fn is_at_or_below(path: &str, dir: &str) -> bool {
-    path.strip_prefix(dir)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -37,25 +37,19 @@ pub(crate) fn apply(path: &str, diff: &str, old: Option<&[u8]>) -> Result<Patche
         |why: String| Failure::precondition(format!("the diff does not fit {path}: {why}"));
     let old = match old {
         Some(_) if is_null(patch.original()) => {
-            return Err(misfit(
-                "it creates the file, and the file is there".to_owned(),
-            ));
+            return Err(misfit("it creates the file, and the file is there".to_owned()));
         }
         Some(old) => old,
         None if is_null(patch.original()) => b"",
         None => {
-            return Err(misfit(
-                "there is no such file, or the task does not grant it".to_owned(),
-            ));
+            return Err(misfit("there is no such file, or the task does not grant it".to_owned()));
         }
     };
     let new = diffy::apply_bytes(old, &patch).map_err(|_| misfit(explain(old, &patch)))?;
     match is_null(patch.modified()) {
         false => Ok(Patched::Content(new)),
         true if new.is_empty() => Ok(Patched::Gone),
-        true => Err(misfit(
-            "it deletes the file, and the file has further content".to_owned(),
-        )),
+        true => Err(misfit("it deletes the file, and the file has further content".to_owned())),
     }
 }
 
@@ -66,16 +60,11 @@ fn check_whole(diff: &str, patch: &Patch<'_, [u8]>) -> Result<(), String> {
         return Err("it has no hunk: no line starts with `@@ `".to_owned());
     }
     let changes = |line: &&Line<'_, [u8]>| !matches!(line, Line::Context(_));
-    let understood: usize = patch
-        .hunks()
-        .iter()
-        .map(|hunk| hunk.lines().iter().filter(changes).count())
-        .sum();
+    let understood: usize =
+        patch.hunks().iter().map(|hunk| hunk.lines().iter().filter(changes).count()).sum();
     let body = diff.lines().skip_while(|line| !line.starts_with("@@ "));
     // `-- ` alone starts the signature that `git format-patch` adds.
-    let written = body
-        .filter(|line| line.starts_with(['+', '-']) && *line != "-- ")
-        .count();
+    let written = body.filter(|line| line.starts_with(['+', '-']) && *line != "-- ").count();
     if written != understood {
         return Err(format!(
             "it has {written} changed lines, and its `@@` headers count {understood}; it may also be of several files, which are several steps"
@@ -121,10 +110,7 @@ fn first_difference(lines: &[&[u8]], before: &[&[u8]], range: HunkRange) -> Stri
             "line {number} should be {expected_text}, and differs in white space at its end; \
              a last line without a newline needs `\\ No newline at end of file` after it"
         ),
-        Some(found) => format!(
-            "line {number} should be {expected_text}, and is {}",
-            shown(found)
-        ),
+        Some(found) => format!("line {number} should be {expected_text}, and is {}", shown(found)),
     }
 }
 
@@ -164,10 +150,7 @@ mod tests {
     #[test]
     fn finds_a_hunk_at_another_line() {
         let diff = "@@ -9,2 +9,2 @@\n three\n-four\n+4\n";
-        assert_eq!(
-            patched(diff, Some(OLD)).unwrap(),
-            content("one\ntwo\nthree\n4\n")
-        );
+        assert_eq!(patched(diff, Some(OLD)).unwrap(), content("one\ntwo\nthree\n4\n"));
     }
 
     #[test]
@@ -190,11 +173,7 @@ mod tests {
         let deletes = "--- a/f\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-a\n-b\n";
         assert_eq!(patched(deletes, Some(b"a\nb\n")).unwrap(), Patched::Gone);
         let (kind, message) = patched(deletes, Some(b"a\nb\nc\n")).unwrap_err();
-        assert_eq!(
-            (kind, message.contains("further content")),
-            (Precondition, true),
-            "{message}"
-        );
+        assert_eq!((kind, message.contains("further content")), (Precondition, true), "{message}");
     }
 
     #[test]
@@ -216,17 +195,11 @@ mod tests {
         for (diff, expected) in table {
             let (kind, message) = patched(diff, Some(OLD)).unwrap_err();
             assert_eq!(kind, Precondition);
-            assert!(
-                message.starts_with("the diff does not fit f: "),
-                "{message}"
-            );
+            assert!(message.starts_with("the diff does not fit f: "), "{message}");
             assert!(message.contains(expected), "{message}");
         }
         let (kind, message) = patched("@@ -1 +1 @@\n-a\n+b\n", None).unwrap_err();
-        assert_eq!(
-            (kind, message.contains("there is no such file")),
-            (Precondition, true)
-        );
+        assert_eq!((kind, message.contains("there is no such file")), (Precondition, true));
     }
 
     #[test]
@@ -244,10 +217,7 @@ mod tests {
         let table = [
             (String::new(), "no hunk"),
             ("just words\n".to_owned(), "no hunk"),
-            (
-                "@@ -1,2 +1 @@\n-one\n+1\n".to_owned(),
-                "hunk header does not match hunk",
-            ),
+            ("@@ -1,2 +1 @@\n-one\n+1\n".to_owned(), "hunk header does not match hunk"),
             (
                 "@@ -1 +1 @@\n-one\n+1\n+more\n".to_owned(),
                 "3 changed lines, and its `@@` headers count 2",
@@ -264,10 +234,7 @@ mod tests {
     #[test]
     fn takes_what_git_format_patch_writes() {
         let diff = "---\n f | 2 +-\n\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+1\n-- \n2.40.1\n";
-        assert_eq!(
-            patched(diff, Some(OLD)).unwrap(),
-            content("1\ntwo\nthree\nfour\n")
-        );
+        assert_eq!(patched(diff, Some(OLD)).unwrap(), content("1\ntwo\nthree\nfour\n"));
     }
 
     proptest! {

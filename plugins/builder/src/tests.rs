@@ -18,10 +18,7 @@ struct Project {
 impl Project {
     fn new(files: &[(&str, &str)]) -> Self {
         let keep = tempfile::tempdir().unwrap();
-        let project = Self {
-            dir: Dir::new(keep.path()),
-            _keep: keep,
-        };
+        let project = Self { dir: Dir::new(keep.path()), _keep: keep };
         for (path, content) in files {
             let at = project.dir.root().join(path);
             fs::create_dir_all(at.parent().unwrap()).unwrap();
@@ -44,35 +41,19 @@ impl Project {
 
     /// Runs one step that must fail, and returns the message.
     fn refuses(&self, kind: &str, args: Value, expected: FailureKind) -> String {
-        let failure = self
-            .run(&[(kind, args.clone())])
-            .expect_err(&args.to_string());
+        let failure = self.run(&[(kind, args.clone())]).expect_err(&args.to_string());
         assert_eq!(failure.kind, expected, "{kind} {args}: {}", failure.message);
         assert_eq!(failure.step, Some(0));
         assert!(!failure.retryable, "the same steps fail the same way");
         let prefix = format!("step 1 of 1 ({kind}): ");
-        failure
-            .message
-            .strip_prefix(&prefix)
-            .expect(&failure.message)
-            .to_owned()
+        failure.message.strip_prefix(&prefix).expect(&failure.message).to_owned()
     }
 }
 
 fn task(steps: &[(&str, Value)]) -> Task {
-    let step = |(kind, args): &(&str, Value)| Step {
-        kind: (*kind).into(),
-        args: args.to_string(),
-    };
-    let options = vec![Param {
-        name: "crate".into(),
-        value: "notes".into(),
-    }];
-    Task {
-        steps: steps.iter().map(step).collect(),
-        options,
-        ..Task::default()
-    }
+    let step = |(kind, args): &(&str, Value)| Step { kind: (*kind).into(), args: args.to_string() };
+    let options = vec![Param { name: "crate".into(), value: "notes".into() }];
+    Task { steps: steps.iter().map(step).collect(), options, ..Task::default() }
 }
 
 #[test]
@@ -101,24 +82,15 @@ fn write_refuses() {
     );
     assert_eq!(project.text("f").as_deref(), Some("old"));
     let on_dir = json!({"path": "d", "content": ""});
-    assert_eq!(
-        project.refuses("write", on_dir, Precondition),
-        "d is a directory, not a file"
-    );
+    assert_eq!(project.refuses("write", on_dir, Precondition), "d is a directory, not a file");
     let below_file = json!({"path": "f/x", "content": ""});
-    assert!(
-        project
-            .refuses("write", below_file, Precondition)
-            .contains("f")
-    );
+    assert!(project.refuses("write", below_file, Precondition).contains("f"));
 }
 
 #[test]
 fn append_adds_at_the_end() {
     let project = Project::new(&[("log", "a\n"), ("d/x", "")]);
-    project
-        .run(&[("append", json!({"path": "log", "content": "b\n"}))])
-        .unwrap();
+    project.run(&[("append", json!({"path": "log", "content": "b\n"}))]).unwrap();
     assert_eq!(project.text("log").as_deref(), Some("a\nb\n"));
     let gone = json!({"path": "gone", "content": "x"});
     assert_eq!(
@@ -133,47 +105,19 @@ fn append_adds_at_the_end() {
 fn replace_is_exact() {
     let project = Project::new(&[("f", "a b a\n"), ("g", "x")]);
     project
-        .run(&[(
-            "replace",
-            json!({"path": "f", "find": "a", "with": "c", "count": 2}),
-        )])
+        .run(&[("replace", json!({"path": "f", "find": "a", "with": "c", "count": 2}))])
         .unwrap();
     assert_eq!(project.text("f").as_deref(), Some("c b c\n"));
-    let message = project.refuses(
-        "replace",
-        json!({"path": "f", "find": "c", "with": "d"}),
-        Precondition,
-    );
-    assert_eq!(
-        message,
-        "in f, `c` occurs 2 times (lines 1, 1), expected once"
-    );
-    assert_eq!(
-        project.text("f").as_deref(),
-        Some("c b c\n"),
-        "nothing was replaced"
-    );
-    project.refuses(
-        "replace",
-        json!({"path": "f", "find": "", "with": "d"}),
-        Invalid,
-    );
-    project.refuses(
-        "replace",
-        json!({"path": "f", "find": "b", "with": "d", "count": 0}),
-        Invalid,
-    );
-    project.refuses(
-        "replace",
-        json!({"path": "gone", "find": "b", "with": "d"}),
-        Precondition,
-    );
+    let message =
+        project.refuses("replace", json!({"path": "f", "find": "c", "with": "d"}), Precondition);
+    assert_eq!(message, "in f, `c` occurs 2 times (lines 1, 1), expected once");
+    assert_eq!(project.text("f").as_deref(), Some("c b c\n"), "nothing was replaced");
+    project.refuses("replace", json!({"path": "f", "find": "", "with": "d"}), Invalid);
+    project.refuses("replace", json!({"path": "f", "find": "b", "with": "d", "count": 0}), Invalid);
+    project.refuses("replace", json!({"path": "gone", "find": "b", "with": "d"}), Precondition);
     fs::write(project.dir.root().join("g"), b"a\xff").unwrap();
-    let message = project.refuses(
-        "replace",
-        json!({"path": "g", "find": "a", "with": "d"}),
-        Precondition,
-    );
+    let message =
+        project.refuses("replace", json!({"path": "g", "find": "a", "with": "d"}), Precondition);
     assert_eq!(message, "g is not UTF-8 text: byte 1 is none");
 }
 
@@ -182,10 +126,7 @@ fn patch_changes_creates_and_deletes() {
     let project = Project::new(&[("f", "a\nb\n"), ("gone", "x\n")]);
     let outcome = project
         .run(&[
-            (
-                "patch",
-                json!({"path": "f", "diff": "@@ -2 +2 @@\n-b\n+c\n"}),
-            ),
+            ("patch", json!({"path": "f", "diff": "@@ -2 +2 @@\n-b\n+c\n"})),
             (
                 "patch",
                 json!({"path": "n/new", "diff": "--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+hi\n"}),
@@ -205,10 +146,7 @@ fn patch_changes_creates_and_deletes() {
         json!({"path": "f", "diff": "@@ -2 +2 @@\n-b\n+c\n"}),
         Precondition,
     );
-    assert_eq!(
-        message,
-        "the diff does not fit f: hunk 1: line 2 should be `b`, and is `c`"
-    );
+    assert_eq!(message, "the diff does not fit f: hunk 1: line 2 should be `b`, and is `c`");
 }
 
 #[test]
@@ -229,23 +167,12 @@ fn copy_and_move() {
     assert_eq!(outcome.artifacts, ["moved/e", "moved/e/x", "new/g"]);
     for kind in ["copy", "move"] {
         let onto = json!({"from": "f", "to": "new/g"});
-        assert_eq!(
-            project.refuses(kind, onto, Precondition),
-            "a file is at new/g already"
-        );
+        assert_eq!(project.refuses(kind, onto, Precondition), "a file is at new/g already");
         let gone = json!({"from": "gone", "to": "h"});
-        assert!(
-            project
-                .refuses(kind, gone, Precondition)
-                .starts_with("there is no gone")
-        );
+        assert!(project.refuses(kind, gone, Precondition).starts_with("there is no gone"));
     }
     let dir = json!({"from": "moved", "to": "h"});
-    assert!(
-        project
-            .refuses("copy", dir, Precondition)
-            .contains("is a directory")
-    );
+    assert!(project.refuses("copy", dir, Precondition).contains("is a directory"));
     project.refuses("move", json!({"from": "moved", "to": "moved/in"}), Invalid);
 }
 
@@ -262,16 +189,10 @@ fn delete_takes_everything_below_and_no_more() {
         ])
         .unwrap();
     assert!(!project.is_there("d") && !project.is_there("one"));
-    assert_eq!(
-        project.text("kept/f").as_deref(),
-        Some("here"),
-        "a link was followed"
-    );
+    assert_eq!(project.text("kept/f").as_deref(), Some("here"), "a link was followed");
     assert_eq!(outcome.artifacts, [""; 0]);
     assert!(
-        project
-            .refuses("delete", json!({"path": "d"}), Precondition)
-            .starts_with("there is no d")
+        project.refuses("delete", json!({"path": "d"}), Precondition).starts_with("there is no d")
     );
 }
 
@@ -294,54 +215,26 @@ fn template_fills_in() {
     let project = Project::new(&[("t.tmpl", "name = \"{{crate}}\"\n"), ("taken", "other")]);
     let steps = [
         ("template", json!({"path": "src/a.toml", "from": "t.tmpl"})),
-        (
-            "template",
-            json!({"path": "b", "template": "{{crate}} ${{ x }}"}),
-        ),
+        ("template", json!({"path": "b", "template": "{{crate}} ${{ x }}"})),
     ];
     let outcome = project.run(&steps).unwrap();
-    assert_eq!(
-        project.text("src/a.toml").as_deref(),
-        Some("name = \"notes\"\n")
-    );
+    assert_eq!(project.text("src/a.toml").as_deref(), Some("name = \"notes\"\n"));
     assert_eq!(project.text("b").as_deref(), Some("notes ${{ x }}"));
     assert_eq!(outcome.status, Completion::Done);
     assert_eq!(project.run(&steps).unwrap().status, Completion::AlreadyDone);
-    let message = project.refuses(
-        "template",
-        json!({"path": "c", "template": "{{no}}"}),
-        Invalid,
-    );
-    assert_eq!(
-        message,
-        "the template needs `no`: add to the task's `options`"
-    );
+    let message = project.refuses("template", json!({"path": "c", "template": "{{no}}"}), Invalid);
+    assert_eq!(message, "the template needs `no`: add to the task's `options`");
     let taken = json!({"path": "taken", "template": "x"});
-    assert!(
-        project
-            .refuses("template", taken, Precondition)
-            .contains("with other content")
-    );
+    assert!(project.refuses("template", taken, Precondition).contains("with other content"));
     project.refuses("template", json!({"path": "c"}), Invalid);
-    project.refuses(
-        "template",
-        json!({"path": "c", "template": "x", "from": "t.tmpl"}),
-        Invalid,
-    );
-    project.refuses(
-        "template",
-        json!({"path": "c", "from": "gone"}),
-        Precondition,
-    );
+    project.refuses("template", json!({"path": "c", "template": "x", "from": "t.tmpl"}), Invalid);
+    project.refuses("template", json!({"path": "c", "from": "gone"}), Precondition);
 }
 
 #[test]
 fn a_second_time_there_is_nothing_to_do() {
     let project = Project::new(&[]);
-    let steps = [
-        ("write", json!({"path": "a", "content": "x"})),
-        ("mkdir", json!({"path": "d"})),
-    ];
+    let steps = [("write", json!({"path": "a", "content": "x"})), ("mkdir", json!({"path": "d"}))];
     assert_eq!(project.run(&steps).unwrap().status, Completion::Done);
     let again = project.run(&steps).unwrap();
     assert_eq!(again.status, Completion::AlreadyDone);
@@ -354,18 +247,8 @@ fn nothing_is_done_before_all_is_understood() {
     let first = ("write", json!({"path": "a", "content": "x"}));
     let table = [
         ("fly", json!({}), Unsupported, "knows no such step"),
-        (
-            "write",
-            json!({"path": "b"}),
-            Invalid,
-            "missing field `content`",
-        ),
-        (
-            "write",
-            json!({"path": "b", "content": "", "mode": 7}),
-            Invalid,
-            "unknown field `mode`",
-        ),
+        ("write", json!({"path": "b"}), Invalid, "missing field `content`"),
+        ("write", json!({"path": "b", "content": "", "mode": 7}), Invalid, "unknown field `mode`"),
         (
             "write",
             json!({"path": "b", "content": "", "executable": true}),
@@ -378,30 +261,16 @@ fn nothing_is_done_before_all_is_understood() {
             Invalid,
             "is no path of the project",
         ),
-        (
-            "copy",
-            json!({"from": "a", "to": "../b"}),
-            Invalid,
-            "`../b` is no path",
-        ),
-        (
-            "template",
-            json!({"path": "b", "from": "./a"}),
-            Invalid,
-            "`./a` is no path",
-        ),
+        ("copy", json!({"from": "a", "to": "../b"}), Invalid, "`../b` is no path"),
+        ("template", json!({"path": "b", "from": "./a"}), Invalid, "`./a` is no path"),
         ("delete", json!({"path": ""}), Invalid, "`` is no path"),
     ];
     for (kind, args, expected, part) in table {
-        let failure = project
-            .run(&[first.clone(), (kind, args.clone())])
-            .unwrap_err();
+        let failure = project.run(&[first.clone(), (kind, args.clone())]).unwrap_err();
         assert_eq!(failure.kind, expected, "{kind} {args}: {}", failure.message);
         assert_eq!(failure.step, Some(1));
         assert!(
-            failure
-                .message
-                .starts_with(&format!("step 2 of 2 ({kind}): ")),
+            failure.message.starts_with(&format!("step 2 of 2 ({kind}): ")),
             "{}",
             failure.message
         );
@@ -416,9 +285,7 @@ fn without_steps_it_says_whose_task_this_is() {
     assert_eq!(failure.kind, Invalid);
     assert_eq!(failure.step, None);
     assert!(
-        failure
-            .message
-            .starts_with("no steps: the built-in builder carries out declared steps;")
+        failure.message.starts_with("no steps: the built-in builder carries out declared steps;")
     );
 }
 
@@ -451,16 +318,16 @@ fn a_refused_write_is_denied_and_named() {
     if refused {
         let write = json!({"path": "locked/new", "content": ""});
         let message = project.refuses("write", write, Denied);
-        assert!(
-            message.starts_with("locked/new cannot be written"),
-            "{message}"
-        );
+        assert!(message.starts_with("locked/new cannot be written"), "{message}");
         assert!(message.contains("`writes` must grant it"), "{message}");
-        let message = project.refuses("delete", json!({"path": "locked"}), Denied);
+        let deep = json!({"path": "locked/a/b/new", "content": ""});
+        let message = project.refuses("write", deep, Denied);
         assert!(
-            message.starts_with("locked/f cannot be deleted"),
+            message.starts_with("locked/a/b/new cannot be written (its directory"),
             "{message}"
         );
+        let message = project.refuses("delete", json!({"path": "locked"}), Denied);
+        assert!(message.starts_with("locked/f cannot be deleted"), "{message}");
     }
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
 }

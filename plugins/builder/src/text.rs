@@ -12,12 +12,7 @@ const WIDTH: usize = 80;
 pub(crate) fn quote(text: &str) -> String {
     let mut escaped = text.chars().flat_map(|c| {
         let plain = (!c.is_control()).then_some(c);
-        plain.into_iter().chain(
-            c.is_control()
-                .then(|| c.escape_default())
-                .into_iter()
-                .flatten(),
-        )
+        plain.into_iter().chain(c.is_control().then(|| c.escape_default()).into_iter().flatten())
     });
     let head: String = escaped.by_ref().take(WIDTH).collect();
     let more = if escaped.next().is_some() { "…" } else { "" };
@@ -34,21 +29,13 @@ pub(crate) fn replace(text: &str, find: &str, with: &str, count: usize) -> Resul
         return Ok(text.replace(find, with));
     }
     let times = |n: usize| {
-        if n == 1 {
-            "once".to_owned()
-        } else {
-            format!("{n} times")
-        }
+        if n == 1 { "once".to_owned() } else { format!("{n} times") }
     };
     let found = match at.len() {
         0 => "does not occur".to_owned(),
         n => format!("occurs {} ({})", times(n), lines_of(text, &at)),
     };
-    Err(format!(
-        "{} {found}, expected {}",
-        quote(find),
-        times(count)
-    ))
+    Err(format!("{} {found}, expected {}", quote(find), times(count)))
 }
 
 /// `line 3`, or `lines 3, 7, …`.
@@ -116,10 +103,7 @@ mod tests {
     fn replaces_exactly_as_often_as_said() {
         assert_eq!(replace("a b a", "a", "x", 2).unwrap(), "x b x");
         assert_eq!(replace("a b a", "b", "", 1).unwrap(), "a  a");
-        assert_eq!(
-            replace("a b", "c", "x", 1).unwrap_err(),
-            "`c` does not occur, expected once"
-        );
+        assert_eq!(replace("a b", "c", "x", 1).unwrap_err(), "`c` does not occur, expected once");
         let error = replace("a\nb\na\n", "a", "x", 1).unwrap_err();
         assert_eq!(error, "`a` occurs 2 times (lines 1, 3), expected once");
         let error = replace("b\na\n", "a", "x", 3).unwrap_err();
@@ -137,10 +121,7 @@ mod tests {
             ("{{crate}}!", "notes!"),
             ("{{x.y-z_1}}", "{{crate}}"),
             ("{{{crate}}}", "{notes}"),
-            (
-                "${{ secrets.TOKEN }} {{}} {{ {{crate}}",
-                "${{ secrets.TOKEN }} {{}} {{ notes",
-            ),
+            ("${{ secrets.TOKEN }} {{}} {{ {{crate}}", "${{ secrets.TOKEN }} {{}} {{ notes"),
             ("{{crate", "{{crate"),
             ("é{{crate}}é", "énotesé"),
         ];
@@ -152,11 +133,7 @@ mod tests {
     #[test]
     fn every_missing_name_is_told_once() {
         let failure = fill("{{a}} {{b}} {{a}}", |_| None).unwrap_err();
-        assert!(
-            failure.message.contains("needs `a`, `b`:"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.contains("needs `a`, `b`:"), "{}", failure.message);
     }
 
     #[test]

@@ -29,21 +29,9 @@ pub struct BuiltIn {
 
 /// Every built-in agent: one for each role, under the role's name.
 pub static ALL: &[BuiltIn] = &[
-    BuiltIn {
-        name: "builder",
-        role: "builder",
-        component: BUILDER,
-    },
-    BuiltIn {
-        name: "validator",
-        role: "validator",
-        component: VALIDATOR,
-    },
-    BuiltIn {
-        name: "verifier",
-        role: "verifier",
-        component: VERIFIER,
-    },
+    BuiltIn { name: "builder", role: "builder", component: BUILDER },
+    BuiltIn { name: "validator", role: "validator", component: VALIDATOR },
+    BuiltIn { name: "verifier", role: "verifier", component: VERIFIER },
     BuiltIn {
         name: "integration-checker",
         role: "integration-checker",

@@ -16,26 +16,16 @@ fn names(agent: &BuiltIn) -> (BTreeSet<String>, BTreeSet<String>) {
     };
     let world = &resolve.worlds[world];
     // A type is named for the exported function's sake; it asks nothing of the host.
-    let asked = world
-        .imports
-        .iter()
-        .filter(|(_, item)| !matches!(item, WorldItem::Type { .. }));
+    let asked = world.imports.iter().filter(|(_, item)| !matches!(item, WorldItem::Type { .. }));
     let imports = asked.map(|(key, _)| resolve.name_world_key(key)).collect();
-    let exports = world
-        .exports
-        .keys()
-        .map(|key| resolve.name_world_key(key))
-        .collect();
+    let exports = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
     (imports, exports)
 }
 
 #[test]
 fn there_is_one_for_each_role() {
     let roles: Vec<_> = ALL.iter().map(|agent| agent.role).collect();
-    assert_eq!(
-        roles,
-        ["builder", "validator", "verifier", "integration-checker"]
-    );
+    assert_eq!(roles, ["builder", "validator", "verifier", "integration-checker"]);
     assert!(ALL.iter().all(|agent| agent.name == agent.role));
 }
 
@@ -49,12 +39,7 @@ fn each_exports_the_one_function_of_its_role() {
             _ => "check-integration",
         };
         let (_, exports) = names(agent);
-        assert_eq!(
-            exports,
-            BTreeSet::from([function.to_owned()]),
-            "{}",
-            agent.name
-        );
+        assert_eq!(exports, BTreeSet::from([function.to_owned()]), "{}", agent.name);
     }
 }
 
@@ -75,18 +60,9 @@ fn each_imports_wasi_and_the_contract_and_no_network() {
             );
         }
         let uses = |name: &str| imports.contains(&format!("idumb:agent/{name}@0.1.0"));
-        assert!(
-            uses("report"),
-            "{} says nothing of what it does",
-            agent.name
-        );
+        assert!(uses("report"), "{} says nothing of what it does", agent.name);
         assert_eq!(uses("evidence"), agent.role != "builder", "{}", agent.name);
-        assert_eq!(
-            uses("change-set"),
-            agent.role != "builder",
-            "{}",
-            agent.name
-        );
+        assert_eq!(uses("change-set"), agent.role != "builder", "{}", agent.name);
     }
 }
 
@@ -103,15 +79,11 @@ fn none_names_a_path_of_the_machine_that_built_it() {
     let manifest = env!("CARGO_MANIFEST_DIR");
     let root = manifest.strip_suffix("/plugins/bundle").unwrap_or(manifest);
     for agent in ALL {
-        for path in [
-            Some(root.to_owned()),
-            std::env::var("HOME").ok().map(|home| format!("{home}/.")),
-        ] {
+        for path in
+            [Some(root.to_owned()), std::env::var("HOME").ok().map(|home| format!("{home}/."))]
+        {
             let Some(path) = path else { continue };
-            let there = agent
-                .component
-                .windows(path.len())
-                .any(|bytes| bytes == path.as_bytes());
+            let there = agent.component.windows(path.len()).any(|bytes| bytes == path.as_bytes());
             assert!(!there, "{} names {path}", agent.name);
         }
     }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::document::{self, Format};
+use crate::document::{self, Format, Unread};
 use crate::ruling::{Checked, Ruling};
 use crate::show;
 use crate::source::{self, MAX_DOCUMENT, MAX_READ, Source};
@@ -32,20 +32,15 @@ pub fn evaluate(criterion: &Criterion, source: &mut dyn Source) -> Finding {
         "digest" => digest(criterion, source),
         "unchanged" => unchanged(criterion, source),
         "lines" => lines(criterion, source),
-        kind => Err(Ruling::unchecked(format!(
-            "no check of kind `{}` is known",
-            kind.escape_debug()
-        ))),
+        kind => {
+            Err(Ruling::unchecked(format!("no check of kind `{}` is known", kind.escape_debug())))
+        }
     };
-    checked
-        .unwrap_or_else(|early| early)
-        .into_finding(&criterion.id)
+    checked.unwrap_or_else(|early| early).into_finding(&criterion.id)
 }
 
 fn arguments<T: DeserializeOwned>(criterion: &Criterion) -> Checked<T> {
-    criterion
-        .arguments()
-        .map_err(|failure| Ruling::unchecked(show::clean(&failure.message)))
+    criterion.arguments().map_err(|failure| Ruling::unchecked(show::clean(&failure.message)))
 }
 
 /// The criterion itself is wrong, for the reason given.
@@ -93,10 +88,7 @@ struct Contains {
 fn contains(criterion: &Criterion, source: &mut dyn Source) -> Checked {
     let Contains { path, text } = arguments(criterion)?;
     if text.is_empty() {
-        return Err(malformed(
-            criterion,
-            "`text` is empty, so every file contains it",
-        ));
+        return Err(malformed(criterion, "`text` is empty, so every file contains it"));
     }
     // As a pattern of its own escaped text: a search on bytes, also where they are no text.
     let pattern = compile(&regex::escape(&text)).map_err(|why| malformed(criterion, why))?;
@@ -121,20 +113,17 @@ fn matches(criterion: &Criterion, source: &mut dyn Source) -> Checked {
 /// # Errors
 /// What is wrong with it, on one line.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .multi_line(true)
-        .build()
-        .map_err(|error| {
-            // The parser draws the pattern and points into it; the last line says what is wrong.
-            let message = error.to_string();
-            let why = message.lines().last().unwrap_or_default();
-            let why = why.strip_prefix("error: ").unwrap_or(why);
-            format!(
-                "{} is no regular expression: {}",
-                show::quote(pattern.as_bytes()),
-                show::clean(why)
-            )
-        })
+    RegexBuilder::new(pattern).multi_line(true).build().map_err(|error| {
+        // The parser draws the pattern and points into it; the last line says what is wrong.
+        let message = error.to_string();
+        let why = message.lines().last().unwrap_or_default();
+        let why = why.strip_prefix("error: ").unwrap_or(why);
+        format!(
+            "{} is no regular expression: {}",
+            show::quote(pattern.as_bytes()),
+            show::clean(why)
+        )
+    })
 }
 
 /// Looks for `pattern` in the file at `path`; `says` and `quoted` word the failure.
@@ -149,17 +138,11 @@ pub(crate) fn search(
     Ok(match pattern.find(&bytes) {
         Some(found) => {
             let line = show::line_at(&bytes, found.start());
-            Ruling::pass(
-                &id,
-                format!("{path}, line {line}: {}", show::quote(found.as_bytes())),
-            )
+            Ruling::pass(&id, format!("{path}, line {line}: {}", show::quote(found.as_bytes())))
         }
         None => {
             let lines = show::counted(show::count_lines(&bytes), "line");
-            Ruling::fail(
-                &id,
-                format!("{path} ({lines}) {says} {}", show::quote(quoted)),
-            )
+            Ruling::fail(&id, format!("{path} ({lines}) {says} {}", show::quote(quoted)))
         }
     })
 }
@@ -174,17 +157,9 @@ struct Equals {
 }
 
 fn equals(criterion: &Criterion, source: &mut dyn Source) -> Checked {
-    let Equals {
-        path,
-        at,
-        value,
-        format,
-    } = arguments(criterion)?;
+    let Equals { path, at, value, format } = arguments(criterion)?;
     if !document::is_pointer(&at) {
-        let why = format!(
-            "{} is no JSON pointer: write `/a/b`",
-            show::quote(at.as_bytes())
-        );
+        let why = format!("{} is no JSON pointer: write `/a/b`", show::quote(at.as_bytes()));
         return Err(malformed(criterion, why));
     }
     let Some(format) = format.or_else(|| Format::of_path(&path)) else {
@@ -192,9 +167,10 @@ fn equals(criterion: &Criterion, source: &mut dyn Source) -> Checked {
         return Err(malformed(criterion, why));
     };
     let (bytes, id) = source::content(source, &path, MAX_DOCUMENT)?;
-    let document = format
-        .parse(&bytes)
-        .map_err(|why| Ruling::fail(&id, format!("{path}, {why}")))?;
+    let document = format.parse(&bytes).map_err(|why| match why {
+        Unread::Broken(why) => Ruling::fail(&id, format!("{path}, {why}")),
+        Unread::TooMuch(why) => Ruling::unclear(&id, format!("{path} has {why}")),
+    })?;
     let found = document::find(&document, &at)
         .map_err(|why| Ruling::fail(&id, format!("{path} has nothing at `{at}`: {why}")))?;
     let brief = document::brief(found);
@@ -202,10 +178,7 @@ fn equals(criterion: &Criterion, source: &mut dyn Source) -> Checked {
         Ruling::pass(&id, format!("{path} has {brief} at `{at}`"))
     } else {
         let expected = document::brief(&value);
-        Ruling::fail(
-            &id,
-            format!("{path} has {brief} at `{at}`, expected {expected}"),
-        )
+        Ruling::fail(&id, format!("{path} has {brief} at `{at}`, expected {expected}"))
     })
 }
 
@@ -245,10 +218,7 @@ fn digest(criterion: &Criterion, source: &mut dyn Source) -> Checked {
     Ok(if found == expected {
         Ruling::pass(&id, format!("{path} has the digest {found}"))
     } else {
-        Ruling::fail(
-            &id,
-            format!("{path} has the digest {found}, expected {expected}"),
-        )
+        Ruling::fail(&id, format!("{path} has the digest {found}, expected {expected}"))
     })
 }
 
@@ -260,29 +230,20 @@ struct Unchanged {
 
 fn unchanged(criterion: &Criterion, source: &mut dyn Source) -> Checked {
     let Unchanged { paths } = arguments(criterion)?;
-    let globs = paths
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<PathGlob>, _>>();
+    let globs = paths.iter().map(|text| text.parse()).collect::<Result<Vec<PathGlob>, _>>();
     let globs = globs.map_err(|error| malformed(criterion, error))?;
     if globs.is_empty() {
         return Err(malformed(criterion, "`paths` is empty"));
     }
     let listing = source.changes();
-    let touched: Vec<String> = listing
-        .changes
-        .iter()
-        .filter_map(|change| touches(change, &globs))
-        .collect();
+    let touched: Vec<String> =
+        listing.changes.iter().filter_map(|change| touches(change, &globs)).collect();
     let all = show::counted(listing.changes.len(), "path");
     Ok(if touched.is_empty() {
         let patterns = paths.join(", ");
         Ruling::pass(&listing.id, format!("{all} changed, none in {patterns}"))
     } else {
-        Ruling::fail(
-            &listing.id,
-            format!("changed all the same: {}", some_of(&touched)),
-        )
+        Ruling::fail(&listing.id, format!("changed all the same: {}", some_of(&touched)))
     })
 }
 
@@ -325,10 +286,7 @@ fn lines(criterion: &Criterion, source: &mut dyn Source) -> Checked {
     let expected = match (min, max) {
         (None, None) => return Err(malformed(criterion, "give `min`, `max` or both")),
         (Some(min), Some(max)) if min > max => {
-            return Err(malformed(
-                criterion,
-                format!("`min` {min} is above `max` {max}"),
-            ));
+            return Err(malformed(criterion, format!("`min` {min} is above `max` {max}")));
         }
         (Some(min), None) => format!("at least {min}"),
         (None, Some(max)) => format!("at most {max}"),
@@ -339,16 +297,9 @@ fn lines(criterion: &Criterion, source: &mut dyn Source) -> Checked {
     let count = show::count_lines(&bytes);
     let within =
         min.is_none_or(|min| count as u64 >= min) && max.is_none_or(|max| count as u64 <= max);
-    let note = format!(
-        "{path} has {}, expected {expected}",
-        show::counted(count, "line")
-    );
+    let note = format!("{path} has {}, expected {expected}", show::counted(count, "line"));
     let verdict = if within { Verdict::Pass } else { Verdict::Fail };
-    Ok(Ruling {
-        verdict,
-        evidence: vec![id],
-        note,
-    })
+    Ok(Ruling { verdict, evidence: vec![id], note })
 }
 
 #[cfg(test)]

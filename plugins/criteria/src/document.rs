@@ -16,6 +16,15 @@ pub(crate) enum Format {
     Yaml,
 }
 
+/// Why there is no document.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is not of its format, and on which line.
+    Broken(String),
+    /// It goes beyond what the parser takes on: so deep, so many values, aliases of aliases.
+    TooMuch(String),
+}
+
 impl Format {
     /// By the ending of the file's name.
     pub(crate) fn of_path(path: &str) -> Option<Self> {
@@ -39,51 +48,64 @@ impl Format {
     /// Reads a whole document.
     ///
     /// # Errors
-    /// Why the bytes are no document of that format, and on which line.
-    pub(crate) fn parse(self, bytes: &[u8]) -> Result<Value, String> {
+    /// Why the bytes are no document of that format, or were not read to the end.
+    pub(crate) fn parse(self, bytes: &[u8]) -> Result<Value, Unread> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let line = show::line_at(bytes, error.valid_up_to());
-            format!("line {line}: not {}: a byte that is not UTF-8", self.name())
+            self.broken(Some(line), "a byte that is not UTF-8")
         })?;
-        let (line, why) = match self {
-            Self::Json => match serde_json::from_str(text) {
-                Ok(value) => return Ok(value),
-                Err(error) => (Some(error.line()), without_place(&error.to_string())),
-            },
-            Self::Toml => match toml::from_str::<toml::Table>(text) {
-                Ok(table) => return Ok(from_toml(toml::Value::Table(table))),
+        match self {
+            Self::Json => serde_json::from_str(text)
+                .map_err(|error| self.broken(Some(error.line()), &error.to_string())),
+            Self::Toml => match toml::from_str(text) {
+                Ok(table) => Ok(from_toml(toml::Value::Table(table))),
                 Err(error) => {
                     let line = error.span().map(|span| show::line_at(bytes, span.start));
-                    (line, error.message().to_owned())
+                    Err(self.broken(line, error.message()))
                 }
             },
-            Self::Yaml => match serde_saphyr::from_str_with_options(text, yaml_options()) {
-                Ok(value) => return Ok(value),
-                Err(error) => {
-                    let line = error
-                        .location()
-                        .and_then(|at| usize::try_from(at.line()).ok());
-                    (line, without_place(&error.without_snippet().to_string()))
-                }
-            },
+            Self::Yaml => serde_saphyr::from_str_with_options(text, yaml_options())
+                .map_err(|error| self.of_yaml(error.without_snippet())),
+        }
+    }
+
+    fn of_yaml(self, error: &serde_saphyr::Error) -> Unread {
+        use serde_saphyr::Error::{
+            AliasError, AliasExpansionLimitExceeded, AliasReplayCounterOverflow,
+            AliasReplayLimitExceeded, AliasReplayStackDepthExceeded, Budget,
         };
-        let place = line
-            .map(|line| format!("line {line}: "))
-            .unwrap_or_default();
-        Err(format!("{place}not {}: {}", self.name(), show::clean(&why)))
+        let line = error.location().and_then(|at| usize::try_from(at.line()).ok());
+        match error {
+            AliasError { error, .. } => self.of_yaml(error.without_snippet()),
+            Budget { .. }
+            | AliasExpansionLimitExceeded { .. }
+            | AliasReplayCounterOverflow { .. }
+            | AliasReplayLimitExceeded { .. }
+            | AliasReplayStackDepthExceeded { .. } => self.too_much(&error.to_string()),
+            _ => self.broken(line, &error.to_string()),
+        }
+    }
+
+    /// What a parser says, without where: that comes first, and in our own way.
+    fn broken(self, line: Option<usize>, message: &str) -> Unread {
+        // The parsers tell nesting that is too deep for them from other errors by words alone.
+        if ["recursion limit", "recursion depth"].iter().any(|words| message.contains(words)) {
+            return self.too_much("it is nested too deep");
+        }
+        let why = message.split_once(" at line ").map_or(message, |(why, _)| why);
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        Unread::Broken(format!("{place}not {}: {}", self.name(), show::clean(why)))
+    }
+
+    fn too_much(self, why: &str) -> Unread {
+        Unread::TooMuch(format!("more than is read of {}: {}", self.name(), show::clean(why)))
     }
 }
 
 /// YAML 1.2: `no` is a text, not a truth value.
 fn yaml_options() -> serde_saphyr::Options {
     serde_saphyr::options! { strict_booleans: true }
-}
-
-/// What a parser says, without where: the note says it first, and in its own way.
-fn without_place(message: &str) -> String {
-    let cut = message.find(" at line ").unwrap_or(message.len());
-    message[..cut].to_owned()
 }
 
 fn from_toml(value: toml::Value) -> Value {
@@ -97,9 +119,7 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::Datetime(time) => Value::String(time.to_string()),
         toml::Value::Array(values) => values.into_iter().map(from_toml).collect(),
         toml::Value::Table(table) => {
-            let entries = table
-                .into_iter()
-                .map(|(key, value)| (key, from_toml(value)));
+            let entries = table.into_iter().map(|(key, value)| (key, from_toml(value)));
             Value::Object(entries.collect::<Map<_, _>>())
         }
     }
@@ -107,10 +127,7 @@ fn from_toml(value: toml::Value) -> Value {
 
 /// Whether `at` is a JSON pointer (RFC 6901).
 pub(crate) fn is_pointer(at: &str) -> bool {
-    let escapes = at
-        .split('~')
-        .skip(1)
-        .all(|after| after.starts_with(['0', '1']));
+    let escapes = at.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
     (at.is_empty() || at.starts_with('/')) && escapes
 }
 
@@ -128,11 +145,7 @@ pub(crate) fn find<'a>(document: &'a Value, at: &str) -> Result<&'a Value, Strin
         let missing = &at[there.rfind('/').unwrap_or(0)..];
         there = &there[..there.rfind('/').unwrap_or(0)];
         if let Some(value) = document.pointer(there) {
-            let whole = if there.is_empty() {
-                "the document"
-            } else {
-                there
-            };
+            let whole = if there.is_empty() { "the document" } else { there };
             return Err(format!("{whole} is {}, without {missing}", kind_of(value)));
         }
     }
@@ -170,11 +183,7 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
 
 fn same_number(a: &Number, b: &Number) -> bool {
     // Whole numbers are compared exactly; only a fraction goes through floating point.
-    let whole = |n: &Number| {
-        n.as_i64()
-            .map(i128::from)
-            .or_else(|| n.as_u64().map(i128::from))
-    };
+    let whole = |n: &Number| n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
     match (whole(a), whole(b)) {
         (Some(a), Some(b)) => a == b,
         _ => a.as_f64() == b.as_f64(),
@@ -198,21 +207,15 @@ mod tests {
 
     #[test]
     fn what_json_has_no_word_for_is_text() {
-        let value = Format::Toml
-            .parse(b"at = 2024-05-01T10:00:00Z\nx = inf\n")
-            .unwrap();
+        let value = Format::Toml.parse(b"at = 2024-05-01T10:00:00Z\nx = inf\n").unwrap();
         assert_eq!(value, json!({"at": "2024-05-01T10:00:00Z", "x": "inf"}));
     }
 
     #[test]
     fn yaml_means_what_1_2_says() {
-        let value = Format::Yaml
-            .parse(b"a: no\nb: 0o14\nc: ~\nd: '1'\ne: &x [1]\nf: *x\n")
-            .unwrap();
-        assert_eq!(
-            value,
-            json!({"a": "no", "b": 12, "c": null, "d": "1", "e": [1], "f": [1]})
-        );
+        let value =
+            Format::Yaml.parse(b"a: no\nb: 0o14\nc: ~\nd: '1'\ne: &x [1]\nf: *x\n").unwrap();
+        assert_eq!(value, json!({"a": "no", "b": 12, "c": null, "d": "1", "e": [1], "f": [1]}));
     }
 
     #[test]
@@ -223,14 +226,12 @@ mod tests {
             (Format::Toml, b"a = 1\nb = = 2\n", "line 2: not TOML: "),
             (Format::Yaml, b"a: 1\nb: [1, 2\n", "not YAML: "),
             (Format::Yaml, b"a: 1\na: 2\n", "line 2: not YAML: "),
-            (
-                Format::Toml,
-                b"a = 1\n# \xff\n",
-                "line 2: not TOML: a byte that is not UTF-8",
-            ),
+            (Format::Toml, b"a = 1\n# \xff\n", "line 2: not TOML: a byte that is not UTF-8"),
         ];
         for (format, bytes, expected) in table {
-            let error = format.parse(bytes).unwrap_err();
+            let Err(Unread::Broken(error)) = format.parse(bytes) else {
+                panic!("{format:?}: not found broken");
+            };
             assert!(error.contains(expected), "{format:?}: {error}");
             assert!(!error.contains('\n'), "{format:?}: {error}");
         }
@@ -242,13 +243,24 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_bomb_is_refused() {
+    fn what_would_never_end_is_not_read() {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for n in 1..12 {
             let list = vec![format!("*a{}", n - 1); 10].join(", ");
             bomb.push_str(&format!("a{n}: &a{n} [{list}]\n"));
         }
-        assert!(Format::Yaml.parse(bomb.as_bytes()).is_err());
+        let deep = "[".repeat(5000) + &"]".repeat(5000);
+        let deep_toml = format!("a = {deep}");
+        let table = [
+            (Format::Yaml, bomb),
+            (Format::Yaml, deep.clone()),
+            (Format::Json, deep),
+            (Format::Toml, deep_toml),
+        ];
+        for (format, text) in table {
+            let read = format.parse(text.as_bytes());
+            assert!(matches!(read, Err(Unread::TooMuch(_))), "{format:?}: {read:?}");
+        }
     }
 
     #[test]
@@ -269,10 +281,7 @@ mod tests {
     fn a_missing_place_says_how_far_it_leads() {
         let document = json!({"a": {"b": [1]}, "s": "text"});
         let missing = |at: &str| find(&document, at).unwrap_err();
-        assert_eq!(
-            missing("/x"),
-            "the document is a table of 2 values, without /x"
-        );
+        assert_eq!(missing("/x"), "the document is a table of 2 values, without /x");
         assert_eq!(missing("/a/c/d"), "/a is a table of 1 value, without /c/d");
         assert_eq!(missing("/a/b/1"), "/a/b is a list of 1 value, without /1");
         assert_eq!(missing("/s/x"), "/s is `\"text\"`, without /x");
@@ -285,10 +294,7 @@ mod tests {
         assert!(!same(&json!(u64::MAX), &json!(u64::MAX - 1)));
         assert!(!same(&json!(i64::MAX), &json!(i64::MAX - 1)));
         assert!(!same(&json!("1"), &json!(1)));
-        assert!(same(
-            &json!({"a": [1], "b": 2}),
-            &json!({"b": 2.0, "a": [1.0]})
-        ));
+        assert!(same(&json!({"a": [1], "b": 2}), &json!({"b": 2.0, "a": [1.0]})));
         assert!(!same(&json!({"a": 1}), &json!({"a": 1, "b": 2})));
     }
 }

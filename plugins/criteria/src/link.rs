@@ -29,20 +29,10 @@ pub fn evaluate_link(link: &Link, source: &mut dyn Source) -> Finding {
         Verdict::Pass
     };
     // Of a link that does not hold, what holds is no news.
-    let told = ends
-        .iter()
-        .filter(|end| verdict == Verdict::Pass || end.verdict != Verdict::Pass);
-    let note = told
-        .map(|end| end.note.as_str())
-        .collect::<Vec<_>>()
-        .join("; ");
+    let told = ends.iter().filter(|end| verdict == Verdict::Pass || end.verdict != Verdict::Pass);
+    let note = told.map(|end| end.note.as_str()).collect::<Vec<_>>().join("; ");
     let evidence: Vec<EvidenceRef> = ends.iter().flat_map(|end| end.evidence.clone()).collect();
-    Ruling {
-        verdict,
-        evidence,
-        note,
-    }
-    .into_finding(&link.id)
+    Ruling { verdict, evidence, note }.into_finding(&link.id)
 }
 
 fn matching(source: &mut dyn Source, path: &str, pattern: &str, field: &str) -> Checked {
@@ -50,10 +40,7 @@ fn matching(source: &mut dyn Source, path: &str, pattern: &str, field: &str) -> 
         Ok(regex) => search(source, path, &regex, "has no match of", pattern.as_bytes()),
         Err(why) => {
             let seen = source::observe(source, path)?;
-            Err(Ruling::unclear(
-                &seen.id,
-                format!("`{field}` is wrong: {why}"),
-            ))
+            Err(Ruling::unclear(&seen.id, format!("`{field}` is wrong: {why}")))
         }
     }
 }
@@ -96,24 +83,13 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Pass, "{}", finding.note);
         assert_eq!(finding.evidence, ["e1", "e2"]);
         assert_eq!(source.observed, ["src/main.rs", "src/store.rs"]);
-        assert!(
-            finding.note.contains("src/main.rs, line 2: `mod store;`"),
-            "{}",
-            finding.note
-        );
-        assert!(
-            finding.note.contains("src/store.rs, line 1"),
-            "{}",
-            finding.note
-        );
+        assert!(finding.note.contains("src/main.rs, line 2: `mod store;`"), "{}", finding.note);
+        assert!(finding.note.contains("src/store.rs, line 1"), "{}", finding.note);
     }
 
     #[test]
     fn a_link_without_provides_only_asks_for_the_target() {
-        assert_eq!(
-            evaluate_link(&link(None), &mut whole()).verdict,
-            Verdict::Pass
-        );
+        assert_eq!(evaluate_link(&link(None), &mut whole()).verdict, Verdict::Pass);
         let mut gone = Memory::default().file("src/main.rs", "mod store;");
         let finding = evaluate_link(&link(None), &mut gone);
         assert_eq!(finding.verdict, Verdict::Fail);
@@ -126,18 +102,11 @@ mod tests {
         let mut source = whole().file("src/main.rs", "// mod store;\n");
         let finding = evaluate_link(&link(Some("pub struct Store")), &mut source);
         assert_eq!(finding.verdict, Verdict::Fail);
-        assert_eq!(
-            finding.note,
-            "src/main.rs (1 line) has no match of `^mod store;$`"
-        );
+        assert_eq!(finding.note, "src/main.rs (1 line) has no match of `^mod store;$`");
         assert_eq!(finding.evidence, ["e1", "e2"]);
         let finding = evaluate_link(&link(Some("pub enum Store")), &mut whole());
         assert_eq!(finding.verdict, Verdict::Fail);
-        assert!(
-            finding.note.contains("`pub enum Store`"),
-            "{}",
-            finding.note
-        );
+        assert!(finding.note.contains("`pub enum Store`"), "{}", finding.note);
     }
 
     #[test]
@@ -145,17 +114,11 @@ mod tests {
         let mut denied = whole().with("src/store.rs", Node::Denied);
         let finding = evaluate_link(&link(Some("Store")), &mut denied);
         assert_eq!(finding.verdict, Verdict::Inconclusive);
-        assert!(
-            finding.note.contains("cannot be looked at"),
-            "{}",
-            finding.note
-        );
+        assert!(finding.note.contains("cannot be looked at"), "{}", finding.note);
         let finding = evaluate_link(&link(Some("(")), &mut whole());
         assert_eq!(finding.verdict, Verdict::Inconclusive);
         assert!(
-            finding
-                .note
-                .starts_with("`provides` is wrong: `(` is no regular"),
+            finding.note.starts_with("`provides` is wrong: `(` is no regular"),
             "{}",
             finding.note
         );
@@ -168,9 +131,7 @@ mod tests {
         let finding = evaluate_link(&link(None), &mut source);
         assert_eq!(finding.verdict, Verdict::Fail);
         assert!(
-            finding
-                .note
-                .starts_with("there is no src/main.rs; src/store.rs cannot"),
+            finding.note.starts_with("there is no src/main.rs; src/store.rs cannot"),
             "{}",
             finding.note
         );

@@ -81,10 +81,7 @@ impl Memory {
         let finding = crate::evaluate(&criterion, self);
         assert_eq!(finding.criterion, "c");
         if finding.verdict == Verdict::Pass {
-            assert!(
-                !finding.evidence.is_empty(),
-                "a pass without evidence: {finding:?}"
-            );
+            assert!(!finding.evidence.is_empty(), "a pass without evidence: {finding:?}");
         }
         for id in &finding.evidence {
             let number: usize = id[1..].parse().unwrap();
@@ -112,19 +109,11 @@ impl Source for Memory {
             None => (Kind::Absent, String::new(), 0),
         };
         let id = self.hand_out(path);
-        Ok(Observation {
-            id,
-            kind: seen.0,
-            digest: seen.1,
-            size: seen.2,
-        })
+        Ok(Observation { id, kind: seen.0, digest: seen.1, size: seen.2 })
     }
 
     fn read(&mut self, path: &str, _: u64) -> io::Result<Vec<u8>> {
-        assert!(
-            self.observed.iter().any(|seen| seen == path),
-            "{path} read before observed"
-        );
+        assert!(self.observed.iter().any(|seen| seen == path), "{path} read before observed");
         match self.nodes.get(path) {
             Some(Node::File(bytes)) => Ok(bytes.clone()),
             Some(Node::Shifting) => Ok(b"after!".to_vec()),
@@ -135,10 +124,6 @@ impl Source for Memory {
 
     fn changes(&mut self) -> Listing {
         let id = self.hand_out("changes");
-        Listing {
-            id,
-            digest: blake3_of(b"listing"),
-            changes: self.changes.clone(),
-        }
+        Listing { id, digest: blake3_of(b"listing"), changes: self.changes.clone() }
     }
 }

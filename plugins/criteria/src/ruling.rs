@@ -20,36 +20,21 @@ pub(crate) type Checked<T = Ruling> = Result<T, Ruling>;
 
 impl Ruling {
     pub(crate) fn pass(evidence: &EvidenceRef, note: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Pass,
-            evidence: vec![evidence.clone()],
-            note: note.into(),
-        }
+        Self { verdict: Verdict::Pass, evidence: vec![evidence.clone()], note: note.into() }
     }
 
     pub(crate) fn fail(evidence: &EvidenceRef, note: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Fail,
-            evidence: vec![evidence.clone()],
-            note: note.into(),
-        }
+        Self { verdict: Verdict::Fail, evidence: vec![evidence.clone()], note: note.into() }
     }
 
     /// Could not be checked, after something was observed.
     pub(crate) fn unclear(evidence: &EvidenceRef, note: impl Into<String>) -> Self {
-        Self {
-            evidence: vec![evidence.clone()],
-            ..Self::unchecked(note)
-        }
+        Self { evidence: vec![evidence.clone()], ..Self::unchecked(note) }
     }
 
     /// Could not be checked, and nothing was observed.
     pub(crate) fn unchecked(note: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Inconclusive,
-            evidence: Vec::new(),
-            note: note.into(),
-        }
+        Self { verdict: Verdict::Inconclusive, evidence: Vec::new(), note: note.into() }
     }
 
     pub(crate) fn into_finding(self, criterion: &str) -> Finding {

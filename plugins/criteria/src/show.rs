@@ -9,18 +9,12 @@ const WIDTH: usize = 80;
 pub(crate) fn quote(bytes: &[u8]) -> String {
     // Four bytes a character at most; the rest is not looked at.
     let end = bytes.len().min(WIDTH * 4 + 4);
-    format!(
-        "`{}`",
-        shorten(&String::from_utf8_lossy(&bytes[..end]), WIDTH)
-    )
+    format!("`{}`", shorten(&String::from_utf8_lossy(&bytes[..end]), WIDTH))
 }
 
 /// Somebody else's message, which may quote content: escaped, shortened, on one line.
 pub(crate) fn clean(message: &str) -> String {
-    shorten(
-        message.lines().next().unwrap_or_default().trim_end(),
-        3 * WIDTH,
-    )
+    shorten(message.lines().next().unwrap_or_default().trim_end(), 3 * WIDTH)
 }
 
 /// `text` with control characters escaped.
@@ -83,22 +77,12 @@ mod tests {
     fn a_quote_is_short_and_cuts_between_characters() {
         let long = "ü".repeat(1000);
         assert_eq!(quote(long.as_bytes()), format!("`{}…`", "ü".repeat(80)));
-        assert_eq!(
-            quote("𝄞".repeat(81).as_bytes()),
-            format!("`{}…`", "𝄞".repeat(80))
-        );
+        assert_eq!(quote("𝄞".repeat(81).as_bytes()), format!("`{}…`", "𝄞".repeat(80)));
     }
 
     #[test]
     fn lines_are_counted_as_people_do() {
-        let table = [
-            ("", 0),
-            ("a", 1),
-            ("a\n", 1),
-            ("a\nb", 2),
-            ("\n", 1),
-            ("\n\n", 2),
-        ];
+        let table = [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n", 1), ("\n\n", 2)];
         for (text, lines) in table {
             assert_eq!(count_lines(text.as_bytes()), lines, "{text:?}");
         }

@@ -46,9 +46,7 @@ impl Source for Host {
 
     fn read(&mut self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -70,10 +68,7 @@ pub(crate) fn file(source: &mut dyn Source, path: &str) -> Checked<Observation> 
     match seen.kind {
         Kind::File => Ok(seen),
         Kind::Dir => Err(Ruling::fail(&seen.id, format!("{path} is a directory"))),
-        Kind::Symlink => Err(Ruling::fail(
-            &seen.id,
-            format!("{path} is a link to nowhere"),
-        )),
+        Kind::Symlink => Err(Ruling::fail(&seen.id, format!("{path} is a link to nowhere"))),
         Kind::Absent => Err(Ruling::fail(&seen.id, format!("there is no {path}"))),
     }
 }
@@ -94,10 +89,8 @@ pub(crate) fn content(
         .map_err(|error| Ruling::unclear(&seen.id, format!("{path} cannot be read: {error}")))?;
     let read = blake3_of(&bytes);
     if read != seen.digest {
-        let note = format!(
-            "{path} changed while it was checked: observed {}, read {read}",
-            seen.digest
-        );
+        let note =
+            format!("{path} changed while it was checked: observed {}, read {read}", seen.digest);
         return Err(Ruling::unclear(&seen.id, note));
     }
     Ok((bytes, seen.id))

@@ -29,11 +29,7 @@ fn findings(established: &[Criterion], links: &[Link], source: &mut dyn Source) 
         findings.push(evaluate(criterion, source));
     }
     for link in links {
-        progress(
-            findings.len() as u32,
-            total,
-            format!("{} refers to {}", link.from, link.to),
-        );
+        progress(findings.len() as u32, total, format!("{} refers to {}", link.from, link.to));
         findings.push(evaluate_link(link, source));
     }
     findings
@@ -60,28 +56,15 @@ mod tests {
             to: "src/store.rs".into(),
             provides: None,
         };
-        let links = [
-            link("link.1", "^mod store;$"),
-            link("link.2", "^mod stores;$"),
-        ];
+        let links = [link("link.1", "^mod store;$"), link("link.2", "^mod stores;$")];
         let mut source = Memory::default()
             .file("src/main.rs", "mod store;\n")
             .file("src/store.rs", "pub struct Store;\n");
         let found = findings(&established, &links, &mut source);
-        let verdicts: Vec<_> = found
-            .iter()
-            .map(|f| (f.criterion.as_str(), f.verdict))
-            .collect();
-        let expected = [
-            ("P1-T1.1", Verdict::Pass),
-            ("link.1", Verdict::Pass),
-            ("link.2", Verdict::Fail),
-        ];
+        let verdicts: Vec<_> = found.iter().map(|f| (f.criterion.as_str(), f.verdict)).collect();
+        let expected =
+            [("P1-T1.1", Verdict::Pass), ("link.1", Verdict::Pass), ("link.2", Verdict::Fail)];
         assert_eq!(verdicts, expected);
-        assert_eq!(
-            found[1].evidence,
-            ["e2", "e3"],
-            "a link rests on both files"
-        );
+        assert_eq!(found[1].evidence, ["e2", "e3"], "a link rests on both files");
     }
 }

@@ -85,11 +85,7 @@ pub mod change_set {
     /// # Panics
     /// Outside of a component: there is no change-set, and an empty one would be a lie.
     pub fn changes() -> Listing {
-        if super::HOSTED {
-            super::wit::change_set::changes()
-        } else {
-            panic!("{}", super::NO_HOST)
-        }
+        if super::HOSTED { super::wit::change_set::changes() } else { panic!("{}", super::NO_HOST) }
     }
 
     /// One path's change as a unified diff.
@@ -136,18 +132,8 @@ pub mod decisions {
         T: Into<String>,
     {
         let choices = choices.into_iter();
-        let choices = choices.map(|(id, text)| Choice {
-            id: id.into(),
-            text: text.into(),
-        });
-        let question = Question {
-            text: text.into(),
-            choices: choices.collect(),
-        };
-        if super::HOSTED {
-            super::wit::decisions::ask(&question)
-        } else {
-            Err(Refusal::Unattended)
-        }
+        let choices = choices.map(|(id, text)| Choice { id: id.into(), text: text.into() });
+        let question = Question { text: text.into(), choices: choices.collect() };
+        if super::HOSTED { super::wit::decisions::ask(&question) } else { Err(Refusal::Unattended) }
     }
 }

@@ -12,19 +12,14 @@ use crate::{
 };
 
 fn value_of<'a>(params: &'a [Param], name: &str) -> Option<&'a str> {
-    params
-        .iter()
-        .find(|param| param.name == name)
-        .map(|param| param.value.as_str())
+    params.iter().find(|param| param.name == name).map(|param| param.value.as_str())
 }
 
 fn arguments<T: DeserializeOwned>(kind: &str, args: &str) -> Result<T, Failure> {
     serde_json::from_str(args).map_err(|error| {
         // The place in the JSON text means nothing to whoever wrote a plan.
         let error = error.to_string();
-        let why = error
-            .rsplit_once(" at line ")
-            .map_or(error.as_str(), |(why, _)| why);
+        let why = error.rsplit_once(" at line ").map_or(error.as_str(), |(why, _)| why);
         Failure::invalid(format!("the arguments of `{kind}` are wrong: {why}"))
     })
 }
@@ -97,12 +92,7 @@ impl Criterion {
 
 impl Outcome {
     fn new(status: Completion, summary: impl Into<String>) -> Self {
-        Self {
-            status,
-            summary: summary.into(),
-            evidence: Vec::new(),
-            artifacts: Vec::new(),
-        }
+        Self { status, summary: summary.into(), evidence: Vec::new(), artifacts: Vec::new() }
     }
 
     /// Everything asked for was done.
@@ -176,12 +166,7 @@ impl Finding {
 impl Failure {
     /// A failure of that kind. `message` says what, where, and what to do.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            step: None,
-            retryable: false,
-        }
+        Self { kind, message: message.into(), step: None, retryable: false }
     }
 
     /// What the task takes for granted does not hold.
@@ -261,21 +246,12 @@ mod tests {
 
     #[test]
     fn options_and_facts_are_found_by_name() {
-        let param = |name: &str, value: &str| Param {
-            name: name.into(),
-            value: value.into(),
-        };
+        let param = |name: &str, value: &str| Param { name: name.into(), value: value.into() };
         let options = vec![param("crate", "notes"), param("lang", "en")];
-        let task = Task {
-            options: options.clone(),
-            ..Task::default()
-        };
+        let task = Task { options: options.clone(), ..Task::default() };
         assert_eq!(task.option("lang"), Some("en"));
         assert_eq!(task.option("Lang"), None);
-        let context = Context {
-            extra: options,
-            ..Context::default()
-        };
+        let context = Context { extra: options, ..Context::default() };
         assert_eq!(context.fact("crate"), Some("notes"));
         assert_eq!(context.attempt, 1, "attempts count from 1");
     }
@@ -286,35 +262,19 @@ mod tests {
         struct Args {
             path: String,
         }
-        let step = |args: &str| Step {
-            kind: "touch".into(),
-            args: args.into(),
-        };
-        assert_eq!(
-            step(r#"{"path":"a"}"#).arguments::<Args>().unwrap().path,
-            "a"
-        );
+        let step = |args: &str| Step { kind: "touch".into(), args: args.into() };
+        assert_eq!(step(r#"{"path":"a"}"#).arguments::<Args>().unwrap().path, "a");
         let failure = step(r#"{"file":"a"}"#).arguments::<Args>().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Invalid);
         assert!(failure.message.contains("`touch`"), "{}", failure.message);
-        assert!(
-            failure.message.ends_with("missing field `path`"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.ends_with("missing field `path`"), "{}", failure.message);
     }
 
     #[test]
     fn a_refused_request_is_denied() {
         let kind = |kind| Failure::from(std::io::Error::from(kind)).kind;
-        assert_eq!(
-            kind(std::io::ErrorKind::PermissionDenied),
-            FailureKind::Denied
-        );
-        assert_eq!(
-            kind(std::io::ErrorKind::ReadOnlyFilesystem),
-            FailureKind::Denied
-        );
+        assert_eq!(kind(std::io::ErrorKind::PermissionDenied), FailureKind::Denied);
+        assert_eq!(kind(std::io::ErrorKind::ReadOnlyFilesystem), FailureKind::Denied);
         assert_eq!(kind(std::io::ErrorKind::NotFound), FailureKind::Other);
     }
 
@@ -328,16 +288,9 @@ mod tests {
 
     #[test]
     fn without_a_host_nothing_is_answered() {
-        assert!(
-            crate::evidence::observe("a")
-                .unwrap_err()
-                .contains("no host")
-        );
+        assert!(crate::evidence::observe("a").unwrap_err().contains("no host"));
         assert!(crate::change_set::diff("a").is_err());
-        assert_eq!(
-            crate::decisions::ask("?", [("y", "yes")]),
-            Err(Refusal::Unattended)
-        );
+        assert_eq!(crate::decisions::ask("?", [("y", "yes")]), Err(Refusal::Unattended));
         crate::log::info("goes nowhere");
         crate::progress(1, 2, "goes nowhere");
     }

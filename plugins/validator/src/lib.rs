@@ -45,20 +45,10 @@ mod tests {
             criterion("b", "exists", r#"{"path":"gone"}"#),
             criterion("c", "smells", "{}"),
         ];
-        let task = Task {
-            accept,
-            ..Task::default()
-        };
+        let task = Task { accept, ..Task::default() };
         let found = findings(&task, &mut Memory::default().file("there", ""));
-        let found: Vec<_> = found
-            .iter()
-            .map(|f| (f.criterion.as_str(), f.verdict))
-            .collect();
-        let expected = [
-            ("a", Verdict::Pass),
-            ("b", Verdict::Fail),
-            ("c", Verdict::Inconclusive),
-        ];
+        let found: Vec<_> = found.iter().map(|f| (f.criterion.as_str(), f.verdict)).collect();
+        let expected = [("a", Verdict::Pass), ("b", Verdict::Fail), ("c", Verdict::Inconclusive)];
         assert_eq!(found, expected);
     }
 

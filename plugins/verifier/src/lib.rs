@@ -17,10 +17,8 @@ impl Verifier for BuiltIn {
 idumb_agent::verifier!(BuiltIn);
 
 fn findings(tasks: &[Task], source: &mut dyn Source) -> Vec<Finding> {
-    let all: Vec<(&Task, &Criterion)> = tasks
-        .iter()
-        .flat_map(|task| task.accept.iter().map(move |c| (task, c)))
-        .collect();
+    let all: Vec<(&Task, &Criterion)> =
+        tasks.iter().flat_map(|task| task.accept.iter().map(move |c| (task, c))).collect();
     let total = all.len() as u32;
     let check = |(done, (task, criterion)): (u32, (&Task, &Criterion))| {
         progress(done, total, format!("{}: {}", task.id, criterion.text));
@@ -42,31 +40,17 @@ mod tests {
             kind: "exists".into(),
             args: format!(r#"{{"path":"{path}"}}"#),
         };
-        Task {
-            id: id.into(),
-            accept: paths.iter().map(criterion).collect(),
-            ..Task::default()
-        }
+        Task { id: id.into(), accept: paths.iter().map(criterion).collect(), ..Task::default() }
     }
 
     #[test]
     fn every_criterion_of_every_task_is_checked() {
-        let tasks = [
-            task("T1", &["a", "gone"]),
-            task("T2", &[]),
-            task("T3", &["b"]),
-        ];
+        let tasks = [task("T1", &["a", "gone"]), task("T2", &[]), task("T3", &["b"])];
         let mut source = Memory::default().file("a", "").file("b", "");
         let found = findings(&tasks, &mut source);
-        let found: Vec<_> = found
-            .iter()
-            .map(|f| (f.criterion.as_str(), f.verdict))
-            .collect();
-        let expected = [
-            ("T1.a", Verdict::Pass),
-            ("T1.gone", Verdict::Fail),
-            ("T3.b", Verdict::Pass),
-        ];
+        let found: Vec<_> = found.iter().map(|f| (f.criterion.as_str(), f.verdict)).collect();
+        let expected =
+            [("T1.a", Verdict::Pass), ("T1.gone", Verdict::Fail), ("T3.b", Verdict::Pass)];
         assert_eq!(found, expected);
         assert_eq!(source.observed, ["a", "gone", "b"]);
     }

@@ -119,18 +119,9 @@ impl Run {
             return true;
         }
         // A candidate or an accepted one can wait as it is; a base between two states cannot.
-        let integrating = |id: &&TaskId| {
-            self.state
-                .task(id)
-                .is_some_and(|r| r.state == TaskState::Integrating)
-        };
-        let unsettled: Vec<TaskId> = self
-            .state
-            .batch
-            .iter()
-            .filter(integrating)
-            .cloned()
-            .collect();
+        let integrating =
+            |id: &&TaskId| self.state.task(id).is_some_and(|r| r.state == TaskState::Integrating);
+        let unsettled: Vec<TaskId> = self.state.batch.iter().filter(integrating).cloned().collect();
         if unsettled.iter().any(|task| self.drive(task)) {
             return true;
         }
@@ -185,26 +176,11 @@ impl Run {
         let task = task.clone();
         match record.state {
             TaskState::Sealed => {
-                self.start(
-                    job,
-                    Effect::Validate {
-                        task,
-                        attempt,
-                        epoch,
-                        change_set,
-                    },
-                );
+                self.start(job, Effect::Validate { task, attempt, epoch, change_set });
                 true
             }
             TaskState::Integrating => {
-                self.start(
-                    job,
-                    Effect::Integrate {
-                        task,
-                        epoch,
-                        change_set,
-                    },
-                );
+                self.start(job, Effect::Integrate { task, epoch, change_set });
                 true
             }
             _ => false,
@@ -217,20 +193,8 @@ impl Run {
         };
         let (attempt, epoch) = (record.attempt + 1, record.epoch + 1);
         let feedback = record.feedback.clone();
-        self.emit(
-            now,
-            Event::AttemptStarted {
-                task: task.clone(),
-                attempt,
-                epoch,
-            },
-        );
-        let effect = Effect::Build {
-            task: task.clone(),
-            attempt,
-            epoch,
-            feedback,
-        };
+        self.emit(now, Event::AttemptStarted { task: task.clone(), attempt, epoch });
+        let effect = Effect::Build { task: task.clone(), attempt, epoch, feedback };
         self.start(Job::Task(task.clone()), effect);
     }
 
@@ -238,13 +202,7 @@ impl Run {
     fn settle_accepted(&mut self, now: Millis, task: &TaskId) -> bool {
         let integrating =
             |record: &crate::TaskRecord| matches!(record.state, TaskState::Integrating);
-        if self
-            .state
-            .batch
-            .iter()
-            .filter_map(|id| self.state.task(id))
-            .any(integrating)
-        {
+        if self.state.batch.iter().filter_map(|id| self.state.task(id)).any(integrating) {
             return false;
         }
         if self.withdraw_if_stale(now, task) || self.outdate_if_stale(now, task) {
@@ -256,34 +214,19 @@ impl Run {
         let (Some(change_set), epoch) = (record.change_set, record.epoch) else {
             return false;
         };
-        self.emit(
-            now,
-            Event::IntegrationStarted {
-                task: task.clone(),
-                epoch,
-                change_set,
-            },
-        );
-        let effect = Effect::Integrate {
-            task: task.clone(),
-            epoch,
-            change_set,
-        };
+        self.emit(now, Event::IntegrationStarted { task: task.clone(), epoch, change_set });
+        let effect = Effect::Integrate { task: task.clone(), epoch, change_set };
         self.start(Job::Task(task.clone()), effect);
         true
     }
 
     fn next_batch(&mut self, now: Millis) -> bool {
         let done = |id: &TaskId| {
-            self.state
-                .task(id)
-                .is_some_and(|record| record.state == TaskState::Succeeded)
+            self.state.task(id).is_some_and(|record| record.state == TaskState::Succeeded)
         };
         let ready = self.plan.tasks.iter().filter(|task| {
-            let waiting = self
-                .state
-                .task(&task.id)
-                .is_some_and(|record| record.state == TaskState::Waiting);
+            let waiting =
+                self.state.task(&task.id).is_some_and(|record| record.state == TaskState::Waiting);
             waiting && task.depends_on.iter().all(done)
         });
         let tasks = next_batch(ready, self.config.batch_size as usize);
@@ -300,11 +243,7 @@ impl Run {
     }
 
     fn leave_execution(&mut self, now: Millis) {
-        let given_up = self
-            .state
-            .failed
-            .first()
-            .and_then(|id| Some((id, self.state.task(id)?)));
+        let given_up = self.state.failed.first().and_then(|id| Some((id, self.state.task(id)?)));
         match given_up {
             None if self.state.completed.len() < self.plan.tasks.len() => {
                 let reason = "the tasks that are left wait for what is not in the plan, or for \
@@ -319,10 +258,7 @@ impl Run {
                     TaskState::Failed(code) => code,
                     _ => ErrorCode::E002,
                 };
-                let why = record
-                    .trouble
-                    .as_ref()
-                    .map_or_else(String::new, |t| format!(": {t}"));
+                let why = record.trouble.as_ref().map_or_else(String::new, |t| format!(": {t}"));
                 let reason = format!("task {id}{why}");
                 self.finish(now, RunOutcome::Failed { code, reason });
             }
@@ -339,13 +275,7 @@ impl Run {
             }
             (role, _) => {
                 let reason = format!("the {role} found what does not hold");
-                self.finish(
-                    now,
-                    RunOutcome::Failed {
-                        code: ErrorCode::E005,
-                        reason,
-                    },
-                );
+                self.finish(now, RunOutcome::Failed { code: ErrorCode::E005, reason });
             }
         }
     }
@@ -366,16 +296,10 @@ impl Run {
             Control::Active | Control::PauseRequested(..) => "in_progress",
         };
         let document = self.document(now, status);
-        let same = self
-            .last_document
-            .as_ref()
-            .is_some_and(|last| last.says_the_same(&document));
+        let same = self.last_document.as_ref().is_some_and(|last| last.says_the_same(&document));
         if !same {
             self.last_document = Some(document.clone());
-            self.effects.push_back(Effect::WriteState {
-                document,
-                wanted: false,
-            });
+            self.effects.push_back(Effect::WriteState { document, wanted: false });
         }
     }
 }

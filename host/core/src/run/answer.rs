@@ -19,24 +19,11 @@ const MAX_CONFLICTS: u32 = 16;
 impl Run {
     pub(super) fn answered(&mut self, now: Millis, input: Input) {
         match input {
-            Input::Built {
-                task,
-                epoch,
-                result,
-            } => self.built(now, &task, epoch, result),
-            Input::Validated {
-                task,
-                epoch,
-                change_set,
-                result,
-            } => {
+            Input::Built { task, epoch, result } => self.built(now, &task, epoch, result),
+            Input::Validated { task, epoch, change_set, result } => {
                 self.validated(now, &task, epoch, change_set, result);
             }
-            Input::Integrated {
-                task,
-                epoch,
-                result,
-            } => {
+            Input::Integrated { task, epoch, result } => {
                 self.integrated(now, &task, epoch, result);
             }
             Input::PhaseChecked { role, result } => self.phase_checked(now, role, result),
@@ -47,13 +34,7 @@ impl Run {
                 }
             }
             Input::Answer { prompt, choice } => self.chosen(now, prompt, &choice),
-            Input::Ask {
-                task,
-                epoch,
-                token,
-                question,
-                options,
-            } => {
+            Input::Ask { task, epoch, token, question, options } => {
                 self.asked(now, task, epoch, token, question, options);
             }
             Input::Begin { .. } | Input::Pause { .. } => {}
@@ -77,14 +58,7 @@ impl Run {
             self.in_flight.remove(&Job::Task(task.clone()));
         } else {
             let (task, answer) = (task.clone(), answer.to_owned());
-            self.emit(
-                now,
-                Event::StaleAnswer {
-                    task,
-                    epoch,
-                    answer,
-                },
-            );
+            self.emit(now, Event::StaleAnswer { task, epoch, answer });
         }
         current
     }
@@ -104,22 +78,10 @@ impl Run {
         match result {
             Ok(sealed) => {
                 let sealed = *sealed;
-                self.emit(
-                    now,
-                    Event::AttemptSealed {
-                        task: task.clone(),
-                        attempt,
-                        epoch,
-                        sealed,
-                    },
-                );
+                self.emit(now, Event::AttemptSealed { task: task.clone(), attempt, epoch, sealed });
             }
             Err(broken) => {
-                let BrokenAttempt {
-                    trouble,
-                    record,
-                    log,
-                } = *broken;
+                let BrokenAttempt { trouble, record, log } = *broken;
                 self.attempt_failed(now, task, trouble, record, log);
             }
         }
@@ -136,14 +98,7 @@ impl Run {
         let candidate = self.state.task(task).and_then(|record| record.change_set);
         if candidate != Some(change_set) {
             let answer = format!("validated {}", change_set.short());
-            self.emit(
-                now,
-                Event::StaleAnswer {
-                    task: task.clone(),
-                    epoch,
-                    answer,
-                },
-            );
+            self.emit(now, Event::StaleAnswer { task: task.clone(), epoch, answer });
             return;
         }
         if !self.is_current(now, task, epoch, &TaskState::Sealed, "validated") {
@@ -199,15 +154,7 @@ impl Run {
             Ok(artifacts) => {
                 let attempt = self.state.task(task).map_or(0, |record| record.attempt);
                 let task = task.clone();
-                self.emit(
-                    now,
-                    Event::TaskSucceeded {
-                        task,
-                        attempt,
-                        epoch,
-                        artifacts,
-                    },
-                );
+                self.emit(now, Event::TaskSucceeded { task, attempt, epoch, artifacts });
             }
             Err(trouble) => {
                 self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
@@ -228,10 +175,8 @@ impl Run {
     /// The new epoch keeps a second copy of the outdated answer from being taken for the
     /// new one.
     fn outdate(&mut self, now: Millis, task: &TaskId, read: &AccessRecord) -> bool {
-        let Some((sealed_after, epoch)) = self
-            .state
-            .task(task)
-            .map(|record| (record.sealed_after, record.epoch + 1))
+        let Some((sealed_after, epoch)) =
+            self.state.task(task).map(|record| (record.sealed_after, record.epoch + 1))
         else {
             return false;
         };
@@ -239,11 +184,7 @@ impl Run {
             return false;
         };
         let task = task.clone();
-        let outdated = Event::JudgementOutdated {
-            task: task.clone(),
-            path,
-            by,
-        };
+        let outdated = Event::JudgementOutdated { task: task.clone(), path, by };
         self.emit(now, outdated);
         self.emit(now, Event::LeaseRenewed { task, epoch });
         true
@@ -258,10 +199,7 @@ impl Run {
         let Some((path, by)) = self.state.stale(&record.record, record.built_after) else {
             return false;
         };
-        let trouble = Trouble::Conflict {
-            path,
-            with: Other::Task { task: by },
-        };
+        let trouble = Trouble::Conflict { path, with: Other::Task { task: by } };
         self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
         true
     }
@@ -278,10 +216,7 @@ impl Run {
             return;
         };
         let (attempt, epoch) = (before.attempt, before.epoch);
-        let retries = self
-            .plan
-            .task(task)
-            .map_or(0, |definition| definition.retries);
+        let retries = self.plan.task(task).map_or(0, |definition| definition.retries);
         let event = Event::AttemptFailed {
             task: task.clone(),
             attempt,
@@ -309,14 +244,7 @@ impl Run {
 
     /// The task failed for good; what depends on it cannot run.
     pub(super) fn give_up(&mut self, now: Millis, task: &TaskId, code: ErrorCode, reason: String) {
-        self.emit(
-            now,
-            Event::TaskFailed {
-                task: task.clone(),
-                code,
-                reason,
-            },
-        );
+        self.emit(now, Event::TaskFailed { task: task.clone(), code, reason });
         for dependent in self.dependents(task) {
             let waiting = self
                 .state
@@ -324,13 +252,7 @@ impl Run {
                 .is_some_and(|record| record.state == TaskState::Waiting);
             if waiting {
                 let because = task.clone();
-                self.emit(
-                    now,
-                    Event::TaskSkipped {
-                        task: dependent,
-                        because,
-                    },
-                );
+                self.emit(now, Event::TaskSkipped { task: dependent, because });
             }
         }
     }
@@ -350,9 +272,7 @@ impl Run {
             }
         }
         let all = self.plan.tasks.iter().map(|task| &task.id);
-        all.filter(|id| *id != task && reached.contains(id))
-            .cloned()
-            .collect()
+        all.filter(|id| *id != task && reached.contains(id)).cloned().collect()
     }
 
     fn phase_checked(
@@ -375,23 +295,14 @@ impl Run {
         };
         // The integration-checker may have nothing to check: a first phase without links.
         let judgement = if asked.is_empty() && role == Role::IntegrationChecker {
-            Judgement {
-                verdict: Verdict::Pass,
-                unmet: Vec::new(),
-            }
+            Judgement { verdict: Verdict::Pass, unmet: Vec::new() }
         } else {
             examination.judge(&asked)
         };
         let verdict = judgement.verdict;
         let event = match role {
-            Role::Verifier => Event::PhaseJudged {
-                examination,
-                judgement,
-            },
-            _ => Event::IntegrationJudged {
-                examination,
-                judgement,
-            },
+            Role::Verifier => Event::PhaseJudged { examination, judgement },
+            _ => Event::IntegrationJudged { examination, judgement },
         };
         self.emit(now, event);
         self.phase_judged(now, role, verdict);

@@ -138,14 +138,12 @@ impl Run {
         Progress::of(&self.plan, &self.config, &self.state, now)
     }
 
-    /// Whether nothing is under way and nothing will be without [`Self::resume`].
+    /// Whether nothing is under way, and nothing will be without [`Self::resume`] or, as long
+    /// as the plan's prerequisites were not looked up, [`Input::Begin`].
     pub fn is_at_rest(&self) -> bool {
-        self.events.is_empty()
-            && self.effects.is_empty()
-            && matches!(
-                self.state.control,
-                Control::Paused(..) | Control::Finished(_)
-            )
+        let rests = matches!(self.state.control, Control::Paused(..) | Control::Finished(_));
+        let waits = self.state.step <= Some(WorkflowStep::ValidatePlan);
+        self.events.is_empty() && self.effects.is_empty() && (rests || waits)
     }
 
     /// Takes an input in at the time `now`.
@@ -181,22 +179,13 @@ impl Run {
         }
         self.take_up(now);
         let reason = "what was interrupted is being finished".to_owned();
-        self.emit(
-            now,
-            Event::PauseRequested {
-                cause: PauseCause::Error,
-                reason,
-            },
-        );
+        self.emit(now, Event::PauseRequested { cause: PauseCause::Error, reason });
         self.advance(now);
     }
 
     /// Whether a change-set may be applied in part: [`Self::settle`] is needed.
     pub fn is_unsettled(&self) -> bool {
-        self.state
-            .tasks
-            .values()
-            .any(|record| record.state == TaskState::Integrating)
+        self.state.tasks.values().any(|record| record.state == TaskState::Integrating)
     }
 
     fn can_go_on(&self) -> bool {
@@ -221,31 +210,15 @@ impl Run {
             let (attempt, epoch) = (record.attempt, record.epoch);
             match record.state {
                 TaskState::Building => {
-                    self.emit(
-                        now,
-                        Event::AttemptInterrupted {
-                            task,
-                            attempt,
-                            epoch,
-                        },
-                    );
+                    self.emit(now, Event::AttemptInterrupted { task, attempt, epoch });
                 }
                 TaskState::Sealed | TaskState::Accepted | TaskState::Integrating => {
-                    self.emit(
-                        now,
-                        Event::LeaseRenewed {
-                            task,
-                            epoch: epoch + 1,
-                        },
-                    );
+                    self.emit(now, Event::LeaseRenewed { task, epoch: epoch + 1 });
                 }
                 _ => {}
             }
         }
-        if self
-            .state
-            .step
-            .is_some_and(|step| step > WorkflowStep::ExecutionLoop)
+        if self.state.step.is_some_and(|step| step > WorkflowStep::ExecutionLoop)
             && self.state.completed.len() < self.plan.tasks.len()
         {
             self.enter(now, WorkflowStep::ExecutionLoop);
@@ -262,11 +235,7 @@ impl Run {
 
     /// The next effect to start; none while an event is undrained.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        if self.events.is_empty() {
-            self.effects.pop_front()
-        } else {
-            None
-        }
+        if self.events.is_empty() { self.effects.pop_front() } else { None }
     }
 
     fn emit(&mut self, now: Millis, event: Event) {

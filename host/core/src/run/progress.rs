@@ -32,10 +32,7 @@ pub struct StateDocument {
 impl StateDocument {
     /// Whether `other` differs at most in its estimate.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        let without = |document: &Self| Self {
-            estimated_completion: None,
-            ..document.clone()
-        };
+        let without = |document: &Self| Self { estimated_completion: None, ..document.clone() };
         without(self) == without(other)
     }
 }
@@ -61,12 +58,7 @@ impl Progress {
     pub(crate) fn of(plan: &Plan, config: &RunConfig, state: &RunState, now: Millis) -> Self {
         let in_state = |wanted: &dyn Fn(&TaskState) -> bool| -> Vec<TaskId> {
             let fits = |id: &TaskId| state.task(id).is_some_and(|record| wanted(&record.state));
-            plan.tasks
-                .iter()
-                .map(|task| &task.id)
-                .filter(|id| fits(id))
-                .cloned()
-                .collect()
+            plan.tasks.iter().map(|task| &task.id).filter(|id| fits(id)).cloned().collect()
         };
         let newest = state.completed.len().saturating_sub(5);
         Self {
@@ -76,11 +68,7 @@ impl Progress {
             current: state
                 .batch
                 .iter()
-                .filter(|id| {
-                    state
-                        .task(id)
-                        .is_some_and(|record| !record.state.is_terminal())
-                })
+                .filter(|id| state.task(id).is_some_and(|record| !record.state.is_terminal()))
                 .cloned()
                 .collect(),
             blocked: in_state(&|state| {
@@ -95,9 +83,7 @@ impl Progress {
 
     /// Completed tasks of all, in whole percent, rounded down.
     pub fn percent(&self) -> usize {
-        (self.completed * 100)
-            .checked_div(self.total)
-            .unwrap_or(100)
+        (self.completed * 100).checked_div(self.total).unwrap_or(100)
     }
 }
 
@@ -114,11 +100,7 @@ fn remaining_ms(plan: &Plan, config: &RunConfig, state: &RunState, now: Millis) 
     let open: Vec<_> = plan
         .tasks
         .iter()
-        .filter(|task| {
-            state
-                .task(&task.id)
-                .is_some_and(|record| !record.state.is_terminal())
-        })
+        .filter(|task| state.task(&task.id).is_some_and(|record| !record.state.is_terminal()))
         .collect();
     if open.is_empty() {
         return None;
@@ -157,11 +139,7 @@ impl Run {
         let completed = status == "completed" || self.state.step == Some(WorkflowStep::Report);
         let key = self.plan.phase.key();
         StateDocument {
-            phase: if completed {
-                format!("{key}_completed")
-            } else {
-                key
-            },
+            phase: if completed { format!("{key}_completed") } else { key },
             status: status.to_owned(),
             completed_tasks: names(&self.state.completed),
             current_batch: names(&progress.current),

@@ -37,27 +37,14 @@ impl Run {
         options: Vec<(String, String)>,
     ) {
         let id = self.state.prompts_opened + 1;
-        let prompt = Prompt {
-            id,
-            subject,
-            question,
-            options,
-        };
-        self.emit(
-            now,
-            Event::PromptOpened {
-                prompt: prompt.clone(),
-            },
-        );
+        let prompt = Prompt { id, subject, question, options };
+        self.emit(now, Event::PromptOpened { prompt: prompt.clone() });
         self.effects.push_back(Effect::Ask { prompt });
     }
 
     pub(super) fn open_blocker(&mut self, now: Millis, task: &TaskId, trouble: &Trouble) {
         let code = trouble.code();
-        let question = format!(
-            "Task {task} cannot go on: {code} {}: {trouble}",
-            code.cause()
-        );
+        let question = format!("Task {task} cannot go on: {code} {}: {trouble}", code.cause());
         let dependents = self.dependents(task);
         let consequence = match dependents.len() {
             0 => "no task depends on it".to_owned(),
@@ -69,25 +56,14 @@ impl Run {
         let options = vec![
             ("retry".to_owned(), "run it again".to_owned()),
             ("fail".to_owned(), format!("give it up; {consequence}")),
-            (
-                "pause".to_owned(),
-                "stop here; --resume tries it again".to_owned(),
-            ),
+            ("pause".to_owned(), "stop here; --resume tries it again".to_owned()),
         ];
-        self.open_prompt(
-            now,
-            Subject::Blocker { task: task.clone() },
-            question,
-            options,
-        );
+        self.open_prompt(now, Subject::Blocker { task: task.clone() }, question, options);
     }
 
     pub(super) fn chosen(&mut self, now: Millis, id: u32, choice: &str) {
         let open = self.state.prompts.iter().find(|prompt| prompt.id == id);
-        let Some(Prompt {
-            subject, options, ..
-        }) = open.cloned()
-        else {
+        let Some(Prompt { subject, options, .. }) = open.cloned() else {
             return;
         };
         if !options.iter().any(|(option, _)| option == choice) {
@@ -106,10 +82,7 @@ impl Run {
         }
         match (subject, choice) {
             (Subject::Blocker { task }, "fail") => {
-                let trouble = self
-                    .state
-                    .task(&task)
-                    .and_then(|record| record.trouble.clone());
+                let trouble = self.state.task(&task).and_then(|record| record.trouble.clone());
                 let code = trouble.as_ref().map_or(ErrorCode::E002, Trouble::code);
                 let reason = trouble.map_or_else(String::new, |trouble| trouble.to_string());
                 self.give_up(now, &task, code, reason);
@@ -138,38 +111,18 @@ impl Run {
             .is_some_and(|record| record.epoch == epoch && at_work(&record.state));
         let active = self.state.control == Control::Active;
         if self.config.mode == Mode::Auto || !current || !active {
-            self.emit(
-                now,
-                Event::QuestionDeclined {
-                    task,
-                    epoch,
-                    question,
-                },
-            );
-            self.effects.push_back(Effect::Reply {
-                token,
-                choice: None,
-            });
+            self.emit(now, Event::QuestionDeclined { task, epoch, question });
+            self.effects.push_back(Effect::Reply { token, choice: None });
             return;
         }
-        self.open_prompt(
-            now,
-            Subject::Agent { task, epoch, token },
-            question,
-            options,
-        );
+        self.open_prompt(now, Subject::Agent { task, epoch, token }, question, options);
     }
 
     /// The attempt ended: nobody waits for its questions any more.
     pub(super) fn withdraw_questions(&mut self, now: Millis, ended: &TaskId) {
         let about = |prompt: &&Prompt| matches!(&prompt.subject, Subject::Agent { task, .. } if task == ended);
-        let ids: Vec<u32> = self
-            .state
-            .prompts
-            .iter()
-            .filter(about)
-            .map(|prompt| prompt.id)
-            .collect();
+        let ids: Vec<u32> =
+            self.state.prompts.iter().filter(about).map(|prompt| prompt.id).collect();
         for prompt in ids {
             self.emit(now, Event::PromptWithdrawn { prompt });
         }

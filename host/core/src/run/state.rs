@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    AccessRecord, Artifact, Attempt, Digest, Epoch, ErrorCode, Event, Examination, Feedback, LogLine, Millis, Mode, PauseCause, Plan, Prompt, RunOutcome, Subject, TaskId, Trouble, WorkflowStep,
+    AccessRecord, Artifact, Attempt, Digest, Epoch, ErrorCode, Event, Examination, Feedback,
+    LogLine, Millis, Mode, PauseCause, Plan, Prompt, RunOutcome, Subject, TaskId, Trouble,
+    WorkflowStep,
 };
 
 /// Where a task stands.
@@ -176,11 +178,7 @@ impl RunState {
             control: Control::Active,
             mode: Mode::Auto,
             step: None,
-            tasks: plan
-                .tasks
-                .iter()
-                .map(|task| (task.id.clone(), TaskRecord::new()))
-                .collect(),
+            tasks: plan.tasks.iter().map(|task| (task.id.clone(), TaskRecord::new())).collect(),
             batches: 0,
             batch: Vec::new(),
             completed: Vec::new(),
@@ -234,25 +232,15 @@ impl RunState {
             Event::PromptAnswered { prompt, .. } | Event::PromptWithdrawn { prompt } => {
                 let closed = self.prompts.iter().position(|open| open.id == *prompt);
                 match closed.and_then(|index| self.prompts.remove(index)) {
-                    Some(Prompt {
-                        subject: Subject::Checkpoint,
-                        ..
-                    }) => {
+                    Some(Prompt { subject: Subject::Checkpoint, .. }) => {
                         self.checkpoint_passed |= matches!(event, Event::PromptAnswered { .. });
                     }
-                    Some(Prompt {
-                        subject: Subject::Blocker { task },
-                        ..
-                    }) => {
+                    Some(Prompt { subject: Subject::Blocker { task }, .. }) => {
                         if let Some(record) = self.tasks.get_mut(&task) {
                             record.state = TaskState::Waiting;
                         }
                     }
-                    Some(Prompt {
-                        subject: Subject::Agent { .. },
-                        ..
-                    })
-                    | None => {}
+                    Some(Prompt { subject: Subject::Agent { .. }, .. }) | None => {}
                 }
             }
             Event::RunFinished { outcome } => self.control = Control::Finished(outcome.clone()),
@@ -265,20 +253,15 @@ impl RunState {
         if let Some(record) = self.tasks.get(task) {
             self.worked_ms += at.saturating_sub(record.started_at);
             let paths = record.paths.clone();
-            self.integrations.push(Integration {
-                task: task.clone(),
-                paths,
-            });
+            self.integrations.push(Integration { task: task.clone(), paths });
         }
     }
 
     /// What failed gets another try; what was done stays done. To resume a run that came to
     /// rest between two batches is the go-ahead for the next; a crash decides nothing.
     fn resumed(&mut self) {
-        let rested = matches!(
-            self.control,
-            Control::Paused(PauseCause::User, _) | Control::Finished(_)
-        );
+        let rested =
+            matches!(self.control, Control::Paused(PauseCause::User, _) | Control::Finished(_));
         self.control = Control::Active;
         self.failed.clear();
         for record in self.tasks.values_mut() {
@@ -288,10 +271,7 @@ impl RunState {
                 record.conflicts = 0;
             }
         }
-        let done = |id: &TaskId| {
-            self.task(id)
-                .is_some_and(|record| record.state.is_terminal())
-        };
+        let done = |id: &TaskId| self.task(id).is_some_and(|record| record.state.is_terminal());
         let between = self.batch.iter().all(done);
         self.checkpoint_passed |= rested && between;
     }
@@ -302,10 +282,7 @@ impl RunState {
         later
             .iter()
             .flat_map(|integration| {
-                integration
-                    .paths
-                    .iter()
-                    .map(|path| (path.as_str(), &integration.task))
+                integration.paths.iter().map(|path| (path.as_str(), &integration.task))
             })
             .collect()
     }
@@ -345,12 +322,7 @@ fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event
             record.summary.clone_from(&sealed.summary);
             record.last_words = last_words(&sealed.log);
         }
-        Event::CandidateJudged {
-            examination,
-            judgement,
-            record: judged,
-            ..
-        } => {
+        Event::CandidateJudged { examination, judgement, record: judged, .. } => {
             record.examination = Some(examination.clone());
             record.judged = judged.clone();
             if judgement.verdict == crate::Verdict::Pass {
@@ -367,12 +339,7 @@ fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event
             record.artifacts.clone_from(artifacts);
             record.ended_at = Some(at);
         }
-        Event::AttemptFailed {
-            trouble,
-            record: seen,
-            log,
-            ..
-        } => {
+        Event::AttemptFailed { trouble, record: seen, log, .. } => {
             if !seen.is_empty() {
                 record.record = seen.clone();
             }

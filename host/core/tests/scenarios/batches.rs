@@ -2,13 +2,12 @@
 
 use idumb_core::{Event, Mode, TaskState};
 
-use crate::world::{Draft, World, plan, task};
+use crate::draft::{Draft, plan, task};
+use crate::world::World;
 
 fn batches(world: &World) -> Vec<String> {
     let story = world.story();
-    let lines = story
-        .iter()
-        .filter_map(|line| line.strip_prefix("batch_started "));
+    let lines = story.iter().filter_map(|line| line.strip_prefix("batch_started "));
     lines.map(str::to_owned).collect()
 }
 
@@ -36,20 +35,11 @@ fn tasks_that_write_the_same_are_never_together() {
 
 #[test]
 fn a_task_waits_for_what_it_depends_on() {
-    let tasks = [
-        task("C").after(&["A", "B"]),
-        task("B").after(&["A"]),
-        task("A"),
-        task("D"),
-    ];
+    let tasks = [task("C").after(&["A", "B"]), task("B").after(&["A"]), task("A"), task("D")];
     let mut world = World::auto(tasks);
     assert_eq!(world.waits_for(), ["build A", "build D"]);
     world.succeeds("A");
-    assert_eq!(
-        world.waits_for(),
-        ["build D"],
-        "the batch goes to its end first"
-    );
+    assert_eq!(world.waits_for(), ["build D"], "the batch goes to its end first");
     world.goes_well();
     assert_eq!(batches(&world), ["1 A,D", "2 B", "3 C"]);
 }
@@ -69,11 +59,7 @@ fn candidates_are_integrated_one_at_a_time() {
         world.builds(name);
         world.passes(name);
     }
-    assert_eq!(
-        world.waits_for(),
-        ["integrate C"],
-        "the first that was accepted"
-    );
+    assert_eq!(world.waits_for(), ["integrate C"], "the first that was accepted");
     assert_eq!(world.state_of("A"), TaskState::Accepted);
     world.applies("C");
     assert_eq!(world.waits_for(), ["integrate A"]);

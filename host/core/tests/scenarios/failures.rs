@@ -5,7 +5,9 @@ use idumb_core::{
     Observed, Other, Role, RunOutcome, TaskState, Trouble, Unmet, Verdict,
 };
 
-use crate::world::{Draft, World, failing, failure, hopeless, id, outside, passing, plan, task};
+use crate::answers::{failing, failure, hopeless, outside, passing};
+use crate::draft::{Draft, id, plan, task};
+use crate::world::World;
 
 /// The code and the reason with which the run failed.
 #[track_caller]
@@ -23,11 +25,7 @@ fn feedback(world: &World, name: &str) -> Feedback {
         Effect::Build { task, feedback, .. } if task.as_str() == name => Some(feedback.clone()),
         _ => None,
     };
-    world
-        .waiting
-        .iter()
-        .find_map(of)
-        .expect("it waits for its builder")
+    world.waiting.iter().find_map(of).expect("it waits for its builder")
 }
 
 #[test]
@@ -40,10 +38,7 @@ fn a_failure_is_retried_with_feedback_and_may_succeed() {
     assert_eq!(feedback(&world, "A"), Feedback { unmet, note });
     assert_eq!((world.task("A").attempt, world.task("A").epoch), (2, 2));
     world.goes_well();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
 }
 
 #[test]
@@ -55,15 +50,9 @@ fn exhausted_retries_fail_the_run_with_e002() {
     }
     assert_eq!(world.state_of("A"), TaskState::Failed(ErrorCode::E002));
     assert_eq!(failed(&world), (ErrorCode::E002, "task A: no"));
-    assert!(
-        !world.has_started("check verifier"),
-        "there is nothing to verify"
-    );
+    assert!(!world.has_started("check verifier"), "there is nothing to verify");
     let document = world.documents().pop().unwrap();
-    assert_eq!(
-        (document.phase.as_str(), document.status.as_str()),
-        ("phase-1", "failed")
-    );
+    assert_eq!((document.phase.as_str(), document.status.as_str()), ("phase-1", "failed"));
     assert_eq!(document.blocked_tasks, ["A"]);
 }
 
@@ -72,10 +61,7 @@ fn a_failure_that_cannot_go_better_is_not_retried() {
     let mut world = World::auto([task("A").retries(9)]);
     world.breaks("A", hopeless("a.txt is not granted"));
     assert_eq!(world.task("A").attempt, 1);
-    assert_eq!(
-        failed(&world),
-        (ErrorCode::E002, "task A: step 1: a.txt is not granted")
-    );
+    assert_eq!(failed(&world), (ErrorCode::E002, "task A: step 1: a.txt is not granted"));
 }
 
 #[test]
@@ -96,25 +82,16 @@ fn dependents_are_skipped_while_independents_go_on() {
     assert_eq!(world.run.state().completed, [id("D"), id("E")]);
     assert!(!world.has_started("build B") && !world.has_started("build C"));
     assert_eq!(failed(&world).0, ErrorCode::E002);
-    assert_eq!(
-        world.documents().pop().unwrap().blocked_tasks,
-        ["A", "B", "C"]
-    );
+    assert_eq!(world.documents().pop().unwrap().blocked_tasks, ["A", "B", "C"]);
 }
 
 #[test]
 fn a_timeout_is_e004() {
     let mut world = World::auto([task("A").retries(1)]);
     world.breaks("A", Trouble::Timeout { after_ms: 600_000 });
-    assert_eq!(
-        feedback(&world, "A").note.as_deref(),
-        Some("no result within 10m")
-    );
+    assert_eq!(feedback(&world, "A").note.as_deref(), Some("no result within 10m"));
     world.breaks("A", Trouble::Timeout { after_ms: 600_000 });
-    assert_eq!(
-        failed(&world),
-        (ErrorCode::E004, "task A: no result within 10m")
-    );
+    assert_eq!(failed(&world), (ErrorCode::E004, "task A: no result within 10m"));
 }
 
 #[test]
@@ -161,10 +138,7 @@ fn a_verdict_with_evidence_that_the_host_did_not_record_is_rejected() {
         examination.findings[0].evidence = vec![invented.clone()];
     });
     assert_eq!(code, ErrorCode::E005);
-    assert!(
-        reason.contains("`e99`, which the host did not record"),
-        "{reason}"
-    );
+    assert!(reason.contains("`e99`, which the host did not record"), "{reason}");
 }
 
 #[test]
@@ -177,10 +151,7 @@ fn a_pass_without_evidence_is_rejected() {
 #[test]
 fn zero_findings_are_not_a_pass() {
     let (code, reason) = examined(|examination| examination.findings.clear());
-    assert_eq!(
-        (code, reason.as_str()),
-        (ErrorCode::E005, "task A: 2 criteria are not met")
-    );
+    assert_eq!((code, reason.as_str()), (ErrorCode::E005, "task A: 2 criteria are not met"));
 }
 
 #[test]
@@ -189,9 +160,7 @@ fn evidence_without_findings_is_not_a_pass() {
         examination.findings.pop();
         examination.evidence.push(Evidence {
             id: EvidenceId::new("e2").unwrap(),
-            observed: Observed::Dir {
-                path: "src".to_owned(),
-            },
+            observed: Observed::Dir { path: "src".to_owned() },
         });
     });
     assert_eq!(code, ErrorCode::E005);
@@ -210,10 +179,7 @@ fn a_task_without_criteria_never_passes() {
     let mut world = World::auto([task("A").criteria(0)]);
     world.builds("A");
     world.passes("A");
-    assert_eq!(
-        failed(&world),
-        (ErrorCode::E005, "task A: nothing was checked")
-    );
+    assert_eq!(failed(&world), (ErrorCode::E005, "task A: nothing was checked"));
 }
 
 #[test]
@@ -230,10 +196,7 @@ fn a_validator_that_crashes_is_no_verdict() {
 fn an_unmet_prerequisite_is_e003_and_nothing_is_built() {
     let mut world = World::new(plan([task("A")]), Mode::Auto, 5);
     world.begin_after("0-ground", false);
-    assert_eq!(
-        failed(&world),
-        (ErrorCode::E003, "phase 0-ground is not completed")
-    );
+    assert_eq!(failed(&world), (ErrorCode::E003, "phase 0-ground is not completed"));
     assert_eq!(world.waits_for(), [""; 0]);
     assert!(!world.has_started("build A"));
     assert!(world.run.is_at_rest());
@@ -243,22 +206,30 @@ fn an_unmet_prerequisite_is_e003_and_nothing_is_built() {
 fn a_run_that_waited_for_a_phase_goes_on_once_it_is_completed() {
     let mut world = World::new(plan([task("A")]), Mode::Auto, 5);
     world.begin_after("0-ground", false);
+    let position = world.journal.len();
+    world.begin();
+    assert_eq!(world.story_from(position), [""; 0], "it rests");
     world.resume();
     assert_eq!(failed(&world).0, ErrorCode::E003, "still not");
-    world.run.resume(world.now);
+    world.resume_without_begin();
     world.begin_after("0-ground", true);
     assert_eq!(world.waits_for(), ["build A"]);
     world.goes_well();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
-    let starts = world
-        .story()
-        .iter()
-        .filter(|line| *line == "run_started")
-        .count();
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
+    let starts = world.story().iter().filter(|line| *line == "run_started").count();
     assert_eq!(starts, 1);
+}
+
+#[test]
+fn a_resumed_run_whose_prerequisites_nobody_looks_up_does_not_hang() {
+    let mut world = World::new(plan([task("A")]), Mode::Auto, 5);
+    assert!(world.run.is_at_rest(), "it did not begin");
+    world.begin_after("0-ground", false);
+    world.resume_without_begin();
+    assert!(world.run.is_at_rest());
+    world.begin_after("0-ground", true);
+    assert!(!world.run.is_at_rest());
+    assert_eq!(world.waits_for(), ["build A"]);
 }
 
 #[test]
@@ -268,32 +239,17 @@ fn a_builder_that_read_what_another_changed_runs_again() {
     world.succeeds("A");
     let position = world.journal.len();
     world.passes("B");
-    assert_eq!(
-        world.story_from(position),
-        ["attempt_failed B E002", "attempt_started B #2 e2"]
-    );
-    let conflict = Trouble::Conflict {
-        path: "A.txt".to_owned(),
-        with: Other::Task { task: id("A") },
-    };
+    assert_eq!(world.story_from(position), ["attempt_failed B E002", "attempt_started B #2 e2"]);
+    let conflict =
+        Trouble::Conflict { path: "A.txt".to_owned(), with: Other::Task { task: id("A") } };
     assert_eq!(world.task("B").trouble.as_ref(), Some(&conflict));
     let note = feedback(&world, "B").note;
-    assert_eq!(
-        note.as_deref(),
-        Some("`A.txt` was changed by task A meanwhile")
-    );
-    assert_eq!(
-        (world.task("B").failures, world.task("B").conflicts),
-        (0, 1)
-    );
+    assert_eq!(note.as_deref(), Some("`A.txt` was changed by task A meanwhile"));
+    assert_eq!((world.task("B").failures, world.task("B").conflicts), (0, 1));
     world.builds_reading("B", &["A.txt"]);
     world.passes("B");
     world.applies("B");
-    assert_eq!(
-        world.run.state().completed,
-        [id("A"), id("B")],
-        "B has no retries, and needs none"
-    );
+    assert_eq!(world.run.state().completed, [id("A"), id("B")], "B has no retries, and needs none");
 }
 
 #[test]
@@ -303,11 +259,7 @@ fn an_accepted_candidate_whose_builder_read_what_another_changed_runs_again() {
     world.builds_reading("B", &["A.txt"]);
     world.passes("A");
     world.passes("B");
-    assert_eq!(
-        world.state_of("B"),
-        TaskState::Accepted,
-        "it waits for its turn"
-    );
+    assert_eq!(world.state_of("B"), TaskState::Accepted, "it waits for its turn");
     world.applies("A");
     assert_eq!(world.waits_for(), ["build B"]);
     assert_eq!(world.task("B").conflicts, 1);
@@ -324,11 +276,7 @@ fn a_candidate_whose_validator_read_what_another_changed_is_judged_again() {
     world.passes_reading("B", &["A.txt"]);
     assert_eq!(world.story_from(position)[0], "judgement_outdated B");
     assert_eq!(world.waits_for(), ["validate B"]);
-    assert_eq!(
-        world.task("B").attempt,
-        1,
-        "the candidate itself is as good as it was"
-    );
+    assert_eq!(world.task("B").attempt, 1, "the candidate itself is as good as it was");
     world.passes_reading("B", &["A.txt"]);
     assert_eq!(world.waits_for(), ["integrate B"]);
 }
@@ -340,17 +288,9 @@ fn an_accepted_candidate_whose_validator_read_what_another_changed_is_judged_aga
     world.builds("B");
     world.passes("A");
     world.passes_reading("B", &["A.txt"]);
-    assert_eq!(
-        world.state_of("B"),
-        TaskState::Accepted,
-        "it waits for its turn"
-    );
+    assert_eq!(world.state_of("B"), TaskState::Accepted, "it waits for its turn");
     world.applies("A");
-    assert_eq!(
-        world.waits_for(),
-        ["validate B"],
-        "its verdict is about a base that is gone"
-    );
+    assert_eq!(world.waits_for(), ["validate B"], "its verdict is about a base that is gone");
     world.passes_reading("B", &["A.txt"]);
     world.applies("B");
     assert_eq!(world.run.state().completed, [id("A"), id("B")]);
@@ -363,10 +303,7 @@ fn a_conflict_with_an_editor_runs_again_and_is_no_failure() {
     world.passes("A");
     world.integrates("A", Err(outside("A.txt")));
     assert_eq!(world.waits_for(), ["build A"]);
-    assert_eq!(
-        (world.task("A").failures, world.task("A").conflicts),
-        (0, 1)
-    );
+    assert_eq!((world.task("A").failures, world.task("A").conflicts), (0, 1));
     world.goes_well();
     assert_eq!(world.run.state().completed, [id("A")]);
 }
@@ -393,10 +330,7 @@ fn an_integration_that_fails_is_the_tasks_failure() {
     world.passes("A");
     let message = "no space left on the disk".to_owned();
     world.integrates("A", Err(Trouble::Error { message }));
-    assert_eq!(
-        failed(&world),
-        (ErrorCode::E002, "task A: no space left on the disk")
-    );
+    assert_eq!(failed(&world), (ErrorCode::E002, "task A: no space left on the disk"));
 }
 
 #[test]
@@ -419,15 +353,9 @@ fn a_phase_that_does_not_hold_is_e005() {
     let criteria = vec!["A.1".parse().unwrap()];
     let examination = failing(passing(&criteria), "gone");
     world.check_ends(Role::Verifier, Ok((criteria, examination)));
-    assert_eq!(
-        failed(&world),
-        (ErrorCode::E005, "the verifier found what does not hold")
-    );
+    assert_eq!(failed(&world), (ErrorCode::E005, "the verifier found what does not hold"));
     let document = world.documents().pop().unwrap();
-    assert_eq!(
-        (document.phase.as_str(), document.status.as_str()),
-        ("phase-1", "failed")
-    );
+    assert_eq!((document.phase.as_str(), document.status.as_str()), ("phase-1", "failed"));
 }
 
 #[test]
@@ -446,10 +374,7 @@ fn an_integration_checker_that_answers_nothing_of_what_it_was_asked_does_not_pas
     let mut world = World::auto([task("A")]);
     world.succeeds("A");
     let asked = vec!["link.1".parse().unwrap()];
-    world.check_ends(
-        Role::IntegrationChecker,
-        Ok((asked, Examination::default())),
-    );
+    world.check_ends(Role::IntegrationChecker, Ok((asked, Examination::default())));
     assert_eq!(failed(&world).0, ErrorCode::E005);
 }
 
@@ -457,19 +382,13 @@ fn an_integration_checker_that_answers_nothing_of_what_it_was_asked_does_not_pas
 fn a_check_that_cannot_be_carried_out_fails_the_run_with_its_own_code() {
     let mut world = World::auto([task("A")]);
     world.succeeds("A");
-    world.check_ends(
-        Role::IntegrationChecker,
-        Err(Trouble::Timeout { after_ms: 1000 }),
-    );
+    world.check_ends(Role::IntegrationChecker, Err(Trouble::Timeout { after_ms: 1000 }));
     let reason = "the integration-checker: no result within 1s";
     assert_eq!(failed(&world), (ErrorCode::E004, reason));
     world.resume();
     assert_eq!(world.waits_for(), ["check integration-checker"]);
     world.goes_well();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use idumb_core::{Control, Effect, Event, Mode, Role, RunOutcome, StateDocument, WorkflowStep};
 
-use crate::world::{Draft, World, plan, task};
+use crate::draft::{Draft, plan, task};
+use crate::world::World;
 
 #[test]
 fn a_run_tells_what_happens_in_order() {
@@ -79,11 +80,7 @@ fn effects_follow_one_another_and_name_the_candidate() {
     let Effect::Integrate { change_set, .. } = world.waiting[0] else {
         panic!("{:?}", world.waiting);
     };
-    assert_eq!(
-        Some(change_set),
-        candidate,
-        "what was judged is what is integrated"
-    );
+    assert_eq!(Some(change_set), candidate, "what was judged is what is integrated");
     world.applies("A");
     assert_eq!(world.waits_for(), ["check integration-checker"]);
     world.check_passes(Role::IntegrationChecker);
@@ -98,9 +95,7 @@ fn effects_follow_one_another_and_name_the_candidate() {
 fn nothing_is_acted_on_while_an_event_is_undrained() {
     let mut world = World::new(plan([task("A")]), Mode::Auto, 5);
     let prerequisites = Vec::new();
-    world
-        .run
-        .handle(0, idumb_core::Input::Begin { prerequisites });
+    world.run.handle(0, idumb_core::Input::Begin { prerequisites });
     let mut events = 0;
     loop {
         let effect = world.run.poll_effect();
@@ -173,10 +168,7 @@ fn the_state_document_follows_the_run() {
     assert_eq!(end, expected);
     let completed = |document: &&StateDocument| document.phase == "phase-1_completed";
     let first = world.documents().into_iter().find(completed).unwrap();
-    assert_eq!(
-        first, &end,
-        "completion is recorded by step 7, and not rewritten"
-    );
+    assert_eq!(first, &end, "completion is recorded by step 7, and not rewritten");
 }
 
 #[test]
@@ -203,15 +195,8 @@ fn the_estimate_is_unknown_until_there_is_data() {
     world.applies("A");
     let progress = world.run.progress(world.now);
     assert_eq!(progress.percent(), 25);
-    assert_eq!(
-        progress.remaining_ms,
-        Some(9000),
-        "three more of three seconds each"
-    );
-    assert_eq!(
-        world.run.progress(world.now + 2000).remaining_ms,
-        Some(7000)
-    );
+    assert_eq!(progress.remaining_ms, Some(9000), "three more of three seconds each");
+    assert_eq!(world.run.progress(world.now + 2000).remaining_ms, Some(7000));
     let late = world.run.progress(world.now + 3_600_000);
     assert_eq!(late.remaining_ms, Some(0), "never negative");
     world.goes_well();
@@ -222,19 +207,11 @@ fn the_estimate_is_unknown_until_there_is_data() {
 #[test]
 fn the_estimate_follows_the_longest_chain_in_any_order_of_tasks() {
     // C waits for B waits for A: written backwards, and with room for all in one batch.
-    let chain = [
-        task("D"),
-        task("C").after(&["B"]),
-        task("B").after(&["A"]),
-        task("A"),
-    ];
+    let chain = [task("D"), task("C").after(&["B"]), task("B").after(&["A"]), task("A")];
     let mut world = World::auto(chain);
     world.succeeds("D");
     // D took three seconds, and so did A's first three.
-    assert_eq!(
-        world.run.progress(world.now).remaining_ms,
-        Some(9000 - 3000)
-    );
+    assert_eq!(world.run.progress(world.now).remaining_ms, Some(9000 - 3000));
 }
 
 #[test]
@@ -246,12 +223,8 @@ fn progress_names_the_five_newest() {
         world.succeeds(name);
     }
     let progress = world.run.progress(world.now);
-    let recent: Vec<&str> = progress
-        .recent
-        .iter()
-        .map(idumb_core::TaskId::as_str)
-        .collect();
+    let recent: Vec<&str> = progress.recent.iter().map(idumb_core::TaskId::as_str).collect();
     assert_eq!(recent, ["B", "C", "D", "E", "F"]);
-    assert_eq!(progress.current, [crate::world::id("G")]);
+    assert_eq!(progress.current, [crate::draft::id("G")]);
     assert_eq!((progress.completed, progress.total), (6, 7));
 }

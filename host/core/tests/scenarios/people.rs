@@ -4,7 +4,9 @@ use idumb_core::{
     Control, ErrorCode, Input, Mode, PauseCause, RunOutcome, Subject, TaskState, WorkflowStep,
 };
 
-use crate::world::{Draft, World, failure, id, plan, task};
+use crate::answers::failure;
+use crate::draft::{Draft, id, plan, task};
+use crate::world::World;
 
 fn is_paused(world: &World) -> bool {
     matches!(world.run.state().control, Control::Paused(..))
@@ -18,11 +20,7 @@ fn options(world: &World) -> Vec<&str> {
 #[test]
 fn interactive_mode_asks_between_batches() {
     let mut world = World::interactive([task("A"), task("B").after(&["A"])]);
-    assert_eq!(
-        world.prompt(),
-        None,
-        "nobody is asked before the first batch"
-    );
+    assert_eq!(world.prompt(), None, "nobody is asked before the first batch");
     world.succeeds("A");
     let prompt = world.prompt().expect("a checkpoint");
     assert_eq!(prompt.subject, Subject::Checkpoint);
@@ -33,15 +31,8 @@ fn interactive_mode_asks_between_batches() {
     world.answers("continue");
     assert_eq!(world.waits_for(), ["build B"]);
     world.goes_well();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
-    let asked = world
-        .story()
-        .iter()
-        .filter(|line| line.starts_with("prompt_opened"))
-        .count();
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
+    let asked = world.story().iter().filter(|line| line.starts_with("prompt_opened")).count();
     assert_eq!(asked, 1, "nobody is asked after the last batch");
 }
 
@@ -50,12 +41,7 @@ fn auto_mode_asks_nothing() {
     let mut world = World::auto([task("A").retries(1), task("B").after(&["A"])]);
     world.breaks("A", failure("no"));
     world.goes_well();
-    assert!(
-        !world
-            .story()
-            .iter()
-            .any(|line| line.starts_with("prompt_opened"))
-    );
+    assert!(!world.story().iter().any(|line| line.starts_with("prompt_opened")));
 }
 
 #[test]
@@ -75,10 +61,7 @@ fn a_checkpoint_that_a_crash_interrupted_is_asked_again() {
     let mut world = World::interactive([task("A"), task("B").after(&["A"])]);
     world.succeeds("A");
     world.crash();
-    assert_eq!(
-        world.prompt().map(|prompt| &prompt.subject),
-        Some(&Subject::Checkpoint)
-    );
+    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Checkpoint));
     assert_eq!(world.prompt().map(|prompt| prompt.id), Some(2));
     assert!(!world.has_started("build B"));
 }
@@ -115,11 +98,7 @@ fn interactive_mode_asks_about_a_blocker() {
     assert_eq!(options(&world), ["retry", "fail", "pause"]);
     assert_eq!(prompt.options[1].1, "give it up; 1 not run then: B");
     assert_eq!(world.state_of("A"), TaskState::AwaitingDecision(prompt.id));
-    assert_eq!(
-        world.state_of("B"),
-        TaskState::Waiting,
-        "nothing is decided yet"
-    );
+    assert_eq!(world.state_of("B"), TaskState::Waiting, "nothing is decided yet");
     assert_eq!(world.documents().pop().unwrap().blocked_tasks, ["A"]);
     world.succeeds("C");
     assert!(!world.run.is_at_rest(), "it waits for the decision");
@@ -132,11 +111,7 @@ fn a_blocker_may_be_retried() {
     world.answers("retry");
     assert_eq!(world.waits_for(), ["build A"]);
     world.breaks("A", failure("no"));
-    assert_eq!(
-        world.prompt().map(|prompt| prompt.id),
-        Some(2),
-        "asked again"
-    );
+    assert_eq!(world.prompt().map(|prompt| prompt.id), Some(2), "asked again");
     world.answers("retry");
     world.goes_well();
     assert_eq!(world.run.state().completed, [id("A")]);
@@ -152,13 +127,7 @@ fn a_blocker_may_be_given_up() {
     world.succeeds("C");
     let control = &world.run.state().control;
     assert!(
-        matches!(
-            control,
-            Control::Finished(RunOutcome::Failed {
-                code: ErrorCode::E002,
-                ..
-            })
-        ),
+        matches!(control, Control::Finished(RunOutcome::Failed { code: ErrorCode::E002, .. })),
         "{control:?}"
     );
 }
@@ -190,11 +159,7 @@ fn an_answer_that_is_no_option_or_for_no_open_prompt_changes_nothing() {
     let position = world.journal.len();
     let choice = "fail".to_owned();
     world.tell(Input::Answer { prompt: 1, choice });
-    assert_eq!(
-        world.story_from(position),
-        [""; 0],
-        "it was answered before"
-    );
+    assert_eq!(world.story_from(position), [""; 0], "it was answered before");
 }
 
 #[test]
@@ -218,11 +183,7 @@ fn an_agents_question_is_answered_in_interactive_mode() {
     assert_eq!(world.replies(), []);
     world.answers("blue");
     assert_eq!(world.replies(), [(7, Some("blue"))]);
-    assert_eq!(
-        world.state_of("A"),
-        TaskState::Building,
-        "the attempt goes on"
-    );
+    assert_eq!(world.state_of("A"), TaskState::Building, "the attempt goes on");
 }
 
 #[test]
@@ -249,11 +210,7 @@ fn a_question_of_an_attempt_that_holds_no_lease_is_declined() {
     world.builds("A");
     world.passes("A");
     world.asks("A", 8);
-    assert_eq!(
-        world.replies(),
-        [(7, None), (8, None)],
-        "nobody builds or validates it"
-    );
+    assert_eq!(world.replies(), [(7, None), (8, None)], "nobody builds or validates it");
     assert_eq!(world.prompt(), None);
 }
 
@@ -279,11 +236,7 @@ fn a_pause_lets_what_is_under_way_end_and_starts_nothing() {
     assert!(!is_paused(&world));
     assert_eq!(world.documents().pop().unwrap().status, "in_progress");
     world.breaks("A", failure("no"));
-    assert_eq!(
-        world.waits_for(),
-        ["validate B"],
-        "A is not tried again now"
-    );
+    assert_eq!(world.waits_for(), ["validate B"], "A is not tried again now");
     world.passes("B");
     assert!(is_paused(&world) && world.run.is_at_rest());
     let document = world.documents().pop().unwrap();
@@ -292,10 +245,7 @@ fn a_pause_lets_what_is_under_way_end_and_starts_nothing() {
     world.resume();
     assert_eq!(world.waits_for(), ["build A", "integrate B"]);
     world.goes_well();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
 }
 
 #[test]
@@ -358,10 +308,7 @@ fn a_pause_between_the_checks_of_the_phase_rests_there() {
     assert!(!world.has_started("check verifier"));
     world.resume();
     world.goes_well();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
 }
 
 #[test]
@@ -373,10 +320,7 @@ fn a_pause_after_the_last_word_is_too_late() {
     assert_eq!(world.run.state().step, Some(WorkflowStep::UpdateState));
     world.pause();
     world.state_is_written();
-    assert_eq!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Completed)
-    );
+    assert_eq!(world.run.state().control, Control::Finished(RunOutcome::Completed));
     assert!(world.run.is_at_rest());
 }
 
@@ -389,5 +333,20 @@ fn a_pause_before_the_beginning_and_after_the_end_is_nothing() {
     world.goes_well();
     let position = world.journal.len();
     world.pause();
+    assert_eq!(world.story_from(position), [""; 0]);
+}
+
+#[test]
+fn what_nobody_waits_for_does_not_end_a_run_that_rests() {
+    let mut world = World::auto([task("A")]);
+    world.succeeds("A");
+    world.check_passes(idumb_core::Role::IntegrationChecker);
+    world.pause();
+    world.check_passes(idumb_core::Role::Verifier);
+    assert!(is_paused(&world));
+    assert_eq!(world.run.state().step, Some(WorkflowStep::UpdateState));
+    let position = world.journal.len();
+    world.tell(Input::StateWritten);
+    world.begin();
     assert_eq!(world.story_from(position), [""; 0]);
 }

@@ -6,7 +6,9 @@ use idumb_core::{
     Control, ErrorCode, Event, Mode, Role, RunOutcome, Subject, TaskId, TaskState, WorkflowStep,
 };
 
-use crate::world::{Draft, World, failing, failure, id, passing, plan, task};
+use crate::answers::{failing, failure, passing};
+use crate::draft::{Draft, id, plan, task};
+use crate::world::World;
 
 const COMPLETED: Control = Control::Finished(RunOutcome::Completed);
 
@@ -17,9 +19,7 @@ fn done(world: &World, length: usize) -> BTreeSet<TaskId> {
         _ => None,
     };
     let events = world.journal[..length].iter();
-    events
-        .filter_map(|stamped| succeeded(&stamped.event))
-        .collect()
+    events.filter_map(|stamped| succeeded(&stamped.event)).collect()
 }
 
 /// A run with everything in it: a retry, a rejection, a conflict, an outdated verdict,
@@ -69,10 +69,7 @@ fn eventful(mode: Mode) -> World {
         world.answers("red");
     }
     world.goes_well();
-    assert!(matches!(
-        world.run.state().control,
-        Control::Finished(RunOutcome::Failed { .. })
-    ));
+    assert!(matches!(world.run.state().control, Control::Finished(RunOutcome::Failed { .. })));
     world.resume();
     world.goes_well();
     assert_eq!(world.run.state().control, COMPLETED);
@@ -89,25 +86,14 @@ fn a_run_goes_on_from_every_prefix_of_its_journal() {
             world.crash_at(length);
             world.goes_well();
             let story = world.story();
-            assert_eq!(
-                world.run.state().control,
-                COMPLETED,
-                "{mode} {length}: {story:#?}"
-            );
+            assert_eq!(world.run.state().control, COMPLETED, "{mode} {length}: {story:#?}");
             let completed: BTreeSet<TaskId> = world.run.state().completed.iter().cloned().collect();
             assert_eq!(completed.len(), 6, "{mode} {length}: {story:#?}");
-            assert_eq!(
-                world.run.state().completed.len(),
-                6,
-                "{mode} {length}: none twice"
-            );
+            assert_eq!(world.run.state().completed.len(), 6, "{mode} {length}: none twice");
             let again = world.journal[length..].iter().find(|stamped| {
                 matches!(&stamped.event, Event::AttemptStarted { task, .. } if before.contains(task))
             });
-            assert_eq!(
-                again, None,
-                "{mode} {length}: what was done is not run again"
-            );
+            assert_eq!(again, None, "{mode} {length}: what was done is not run again");
             let starts = story.iter().filter(|line| *line == "run_started").count();
             assert_eq!(starts, 1, "{mode} {length}");
             let document = world.documents().pop().unwrap();
@@ -131,16 +117,8 @@ fn what_was_under_way_runs_again_under_a_new_epoch() {
         "attempt_started B #3 e3",
     ];
     assert_eq!(world.story_from(position), expected);
-    assert_eq!(
-        world.task("A").failures,
-        0,
-        "the host's death is not the agent's fault"
-    );
-    assert_eq!(
-        world.task("B").feedback.note.as_deref(),
-        Some("no"),
-        "and feedback is kept"
-    );
+    assert_eq!(world.task("A").failures, 0, "the host's death is not the agent's fault");
+    assert_eq!(world.task("B").feedback.note.as_deref(), Some("no"), "and feedback is kept");
 }
 
 #[test]
@@ -161,12 +139,7 @@ fn a_candidate_survives_a_crash() {
 
 #[test]
 fn a_failed_run_tries_again_only_what_failed() {
-    let tasks = [
-        task("A"),
-        task("B").retries(1),
-        task("C").after(&["B"]),
-        task("D").after(&["A"]),
-    ];
+    let tasks = [task("A"), task("B").retries(1), task("C").after(&["B"]), task("D").after(&["A"])];
     let mut world = World::auto(tasks);
     world.succeeds("A");
     world.breaks("B", failure("no"));
@@ -178,11 +151,7 @@ fn a_failed_run_tries_again_only_what_failed() {
     assert_eq!(world.waits_for(), ["build B"]);
     assert_eq!(world.run.state().failed, []);
     world.breaks("B", failure("once more"));
-    assert_eq!(
-        world.waits_for(),
-        ["build B"],
-        "its retries count from anew"
-    );
+    assert_eq!(world.waits_for(), ["build B"], "its retries count from anew");
     world.goes_well();
     assert_eq!(world.run.state().control, COMPLETED);
     let attempts: Vec<String> = world
@@ -190,11 +159,8 @@ fn a_failed_run_tries_again_only_what_failed() {
         .into_iter()
         .filter(|line| line.starts_with("attempt_started"))
         .collect();
-    let expected = [
-        "attempt_started B #3 e3",
-        "attempt_started B #4 e4",
-        "attempt_started C #1 e1",
-    ];
+    let expected =
+        ["attempt_started B #3 e3", "attempt_started B #4 e4", "attempt_started C #1 e1"];
     assert_eq!(attempts, expected);
 }
 
@@ -226,10 +192,7 @@ fn the_checks_of_a_phase_are_done_again() {
     world.check_passes(Role::IntegrationChecker);
     world.check_passes(Role::Verifier);
     world.crash();
-    assert_eq!(
-        world.run.state().step,
-        Some(WorkflowStep::CrossPhaseValidation)
-    );
+    assert_eq!(world.run.state().step, Some(WorkflowStep::CrossPhaseValidation));
     assert_eq!(world.waits_for(), ["check integration-checker"]);
 }
 
@@ -243,13 +206,7 @@ fn a_phase_that_did_not_hold_is_checked_again() {
     world.check_ends(Role::Verifier, Ok((criteria, gone)));
     let failed = |world: &World| {
         let control = &world.run.state().control;
-        matches!(
-            control,
-            Control::Finished(RunOutcome::Failed {
-                code: ErrorCode::E005,
-                ..
-            })
-        )
+        matches!(control, Control::Finished(RunOutcome::Failed { code: ErrorCode::E005, .. }))
     };
     assert!(failed(&world));
     world.crash();
@@ -312,10 +269,7 @@ fn settling_does_not_answer_a_checkpoint() {
     world.settle();
     world.applies("A");
     world.resume();
-    assert_eq!(
-        world.prompt().map(|prompt| &prompt.subject),
-        Some(&Subject::Checkpoint)
-    );
+    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Checkpoint));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use idumb_core::{AccessRecord, Input, TaskState};
 
-use crate::world::{World, candidate, failure, id, sealed, task};
+use crate::answers::{candidate, failure, sealed};
+use crate::draft::{id, task};
+use crate::world::World;
 
 /// Gives the run an answer that must come to one recorded event and nothing else.
 #[track_caller]
@@ -11,20 +13,13 @@ fn is_harmless(world: &mut World, answer: Input) {
     let before = world.run.state().clone();
     world.tell(answer);
     let story = world.story_from(position);
-    assert!(
-        matches!(story.as_slice(), [line] if line.starts_with("stale_answer ")),
-        "{story:?}"
-    );
+    assert!(matches!(story.as_slice(), [line] if line.starts_with("stale_answer ")), "{story:?}");
     assert_eq!(world.run.state(), &before, "it changed something");
     assert_eq!(world.started.len(), started, "it set something off");
 }
 
 fn built(name: &str, epoch: u32) -> Input {
-    Input::Built {
-        task: id(name),
-        epoch,
-        result: Ok(Box::new(sealed(name, epoch, &[]))),
-    }
+    Input::Built { task: id(name), epoch, result: Ok(Box::new(sealed(name, epoch, &[]))) }
 }
 
 fn validated(world: &World, name: &str, epoch: u32, of_epoch: u32) -> Input {
@@ -37,11 +32,7 @@ fn validated(world: &World, name: &str, epoch: u32, of_epoch: u32) -> Input {
 }
 
 fn integrated(name: &str, epoch: u32) -> Input {
-    Input::Integrated {
-        task: id(name),
-        epoch,
-        result: Ok(Vec::new()),
-    }
+    Input::Integrated { task: id(name), epoch, result: Ok(Vec::new()) }
 }
 
 #[test]
@@ -69,11 +60,7 @@ fn a_failure_of_an_old_epoch_counts_for_nothing() {
         record: AccessRecord::default(),
         log: Vec::new(),
     };
-    let answer = Input::Built {
-        task: id("A"),
-        epoch: 1,
-        result: Err(Box::new(broken)),
-    };
+    let answer = Input::Built { task: id("A"), epoch: 1, result: Err(Box::new(broken)) };
     is_harmless(&mut world, answer);
     assert_eq!(world.task("A").failures, 0);
 }
@@ -122,11 +109,7 @@ fn an_outdated_verdict_that_comes_a_second_time() {
     assert_eq!(world.waits_for(), ["validate B"]);
     let again = validated(&world, "B", epoch, epoch);
     is_harmless(&mut world, again);
-    assert_eq!(
-        world.waits_for(),
-        ["validate B"],
-        "the new verdict is still awaited"
-    );
+    assert_eq!(world.waits_for(), ["validate B"], "the new verdict is still awaited");
 }
 
 #[test]
@@ -166,10 +149,7 @@ fn an_answer_after_the_end() {
 fn a_phase_wide_answer_that_nobody_waits_for() {
     let mut world = World::auto([task("A")]);
     let position = world.journal.len();
-    for role in [
-        idumb_core::Role::IntegrationChecker,
-        idumb_core::Role::Verifier,
-    ] {
+    for role in [idumb_core::Role::IntegrationChecker, idumb_core::Role::Verifier] {
         let result = Ok((Vec::new(), idumb_core::Examination::default()));
         world.tell(Input::PhaseChecked { role, result });
     }

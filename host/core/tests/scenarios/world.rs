@@ -3,92 +3,15 @@
 //! Invariant: after every input, all events went through the journal's JSON before the
 //! first effect was polled, and the live state equals the fold of what was journaled.
 
-use std::collections::BTreeMap;
-
 use idumb_core::{
-    AccessRecord, Artifact, BrokenAttempt, Criterion, CriterionId, Digest, Effect, Event, Evidence,
-    EvidenceId, Examination, Failure, FailureKind, Finding, Input, Mode, Observed, Other,
-    PauseCause, PhaseId, Plan, Prerequisite, Prompt, Read, Role, Run, RunConfig, RunId,
-    SealedAttempt, Seen, Stamped, StateDocument, Subject, Task, TaskId, TaskRecord, TaskState,
-    Trouble, Verdict,
+    AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Effect, Examination, Input, Mode,
+    PauseCause, Plan, Prerequisite, Prompt, Role, Run, RunConfig, RunId, Stamped, StateDocument,
+    Task, TaskRecord, TaskState, Trouble,
 };
 
-/// The task of that name, which writes a file of its own and has one criterion.
-pub(crate) fn task(name: &str) -> Task {
-    Task {
-        id: id(name),
-        title: format!("Task {name}"),
-        description: String::new(),
-        agent: "builder".to_owned(),
-        depends_on: Vec::new(),
-        reads: Vec::new(),
-        writes: vec![format!("{name}.txt").parse().unwrap()],
-        artifacts: Vec::new(),
-        timeout: None,
-        retries: 0,
-        steps: Vec::new(),
-        options: BTreeMap::new(),
-        accept: vec![criterion(&format!("{name}.1"))],
-    }
-}
-
-fn criterion(name: &str) -> Criterion {
-    Criterion {
-        id: CriterionId::new(name).unwrap(),
-        text: String::new(),
-        kind: "exists".to_owned(),
-        args: serde_json::Map::new(),
-        looks_at: Vec::new(),
-    }
-}
-
-/// What a test says about a task beyond its name.
-pub(crate) trait Draft {
-    fn after(self, names: &[&str]) -> Self;
-    fn writing(self, patterns: &[&str]) -> Self;
-    fn retries(self, retries: u32) -> Self;
-    fn criteria(self, count: usize) -> Self;
-}
-
-impl Draft for Task {
-    fn after(mut self, names: &[&str]) -> Self {
-        self.depends_on = names.iter().map(|name| id(name)).collect();
-        self
-    }
-
-    fn writing(mut self, patterns: &[&str]) -> Self {
-        self.writes = patterns.iter().map(|text| text.parse().unwrap()).collect();
-        self
-    }
-
-    fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
-        self
-    }
-
-    fn criteria(mut self, count: usize) -> Self {
-        self.accept = (1..=count)
-            .map(|n| criterion(&format!("{}.{n}", self.id)))
-            .collect();
-        self
-    }
-}
-
-pub(crate) fn id(name: &str) -> TaskId {
-    TaskId::new(name).unwrap()
-}
-
-pub(crate) fn plan(tasks: impl IntoIterator<Item = Task>) -> Plan {
-    Plan {
-        phase: PhaseId::new(1, "foundation").unwrap(),
-        goal: "something that holds".to_owned(),
-        depends_on: Vec::new(),
-        supersedes: Vec::new(),
-        tasks: tasks.into_iter().collect(),
-        links: Vec::new(),
-        digest: Digest::of(b"plan"),
-    }
-}
+use crate::answers::{passing, reading, sealed};
+use crate::draft::{id, plan};
+use crate::words::{effect_text, event_text};
 
 /// A run, its journal, and what it asked of the world.
 pub(crate) struct World {
@@ -165,16 +88,10 @@ impl World {
                 self.take(before);
                 break;
             };
-            assert_eq!(
-                before, None,
-                "an effect came before its events were drained"
-            );
+            assert_eq!(before, None, "an effect came before its events were drained");
             let line = serde_json::to_string(&event).expect("an event can be journaled");
             let read: Stamped = serde_json::from_str(&line).expect(&line);
-            assert_eq!(
-                read, event,
-                "the journal gives back what was put in: {line}"
-            );
+            assert_eq!(read, event, "the journal gives back what was put in: {line}");
             self.journal.push(read);
         }
         while let Some(effect) = self.run.poll_effect() {
@@ -228,10 +145,14 @@ impl World {
 
     /// As `--resume` does it: the prerequisites are looked up again, in case they matter.
     pub(crate) fn resume(&mut self) {
+        self.resume_without_begin();
+        self.begin();
+    }
+
+    pub(crate) fn resume_without_begin(&mut self) {
         self.now += 1000;
         self.run.resume(self.now);
         self.drain();
-        self.begin();
     }
 
     pub(crate) fn pause(&mut self) {
@@ -275,11 +196,7 @@ impl World {
         };
         let sealed = sealed(name, epoch, reads);
         let result = Ok(Box::new(sealed));
-        self.tell(Input::Built {
-            task,
-            epoch,
-            result,
-        });
+        self.tell(Input::Built { task, epoch, result });
     }
 
     /// The builder of `name` comes to nothing.
@@ -294,11 +211,7 @@ impl World {
             record: AccessRecord::default(),
             log: Vec::new(),
         }));
-        self.tell(Input::Built {
-            task,
-            epoch,
-            result,
-        });
+        self.tell(Input::Built { task, epoch, result });
     }
 
     /// The validator of `name` passes every criterion.
@@ -323,21 +236,10 @@ impl World {
         result: Result<(Examination, AccessRecord), Trouble>,
     ) {
         let effect = self.effect_about(name);
-        let Effect::Validate {
-            task,
-            epoch,
-            change_set,
-            ..
-        } = effect
-        else {
+        let Effect::Validate { task, epoch, change_set, .. } = effect else {
             panic!("{name} is not being validated: {effect:?}");
         };
-        self.tell(Input::Validated {
-            task,
-            epoch,
-            change_set,
-            result,
-        });
+        self.tell(Input::Validated { task, epoch, change_set, result });
     }
 
     /// The candidate of `name` is applied.
@@ -355,11 +257,7 @@ impl World {
         let Effect::Integrate { task, epoch, .. } = effect else {
             panic!("{name} is not being integrated: {effect:?}");
         };
-        self.tell(Input::Integrated {
-            task,
-            epoch,
-            result,
-        });
+        self.tell(Input::Integrated { task, epoch, result });
     }
 
     /// Builds, validates and integrates `name` without trouble.
@@ -455,10 +353,7 @@ impl World {
 impl World {
     #[track_caller]
     pub(crate) fn task(&self, name: &str) -> &TaskRecord {
-        self.run
-            .state()
-            .task(&id(name))
-            .expect("a task of the plan")
+        self.run.state().task(&id(name)).expect("a task of the plan")
     }
 
     #[track_caller]
@@ -485,9 +380,7 @@ impl World {
 
     /// Whether an effect of those words was ever started.
     pub(crate) fn has_started(&self, text: &str) -> bool {
-        self.started
-            .iter()
-            .any(|effect| effect_text(effect) == text)
+        self.started.iter().any(|effect| effect_text(effect) == text)
     }
 
     /// The journal, in a few words a line.
@@ -520,138 +413,5 @@ impl World {
             }
         }
         replies
-    }
-}
-
-fn effect_text(effect: &Effect) -> String {
-    match effect {
-        Effect::Build { task, .. } => format!("build {task}"),
-        Effect::Validate { task, .. } => format!("validate {task}"),
-        Effect::Integrate { task, .. } => format!("integrate {task}"),
-        Effect::CheckPhase { role } => format!("check {role}"),
-        Effect::WriteState { .. } => "write state".to_owned(),
-        Effect::Ask { prompt } => format!("ask {}", prompt.id),
-        Effect::Reply { token, .. } => format!("reply {token}"),
-    }
-}
-
-fn event_text(event: &Event) -> String {
-    let detail = match event {
-        Event::StepEntered { step } => format!("{step:?}"),
-        Event::BatchStarted { batch, tasks } => {
-            let names: Vec<&str> = tasks.iter().map(TaskId::as_str).collect();
-            format!("{batch} {}", names.join(","))
-        }
-        Event::AttemptStarted {
-            task,
-            attempt,
-            epoch,
-        } => format!("{task} #{attempt} e{epoch}"),
-        Event::LeaseRenewed { task, epoch } => format!("{task} e{epoch}"),
-        Event::AttemptFailed { task, trouble, .. } => format!("{task} {}", trouble.code()),
-        Event::TaskFailed { task, code, .. } => format!("{task} {code}"),
-        Event::TaskSkipped { task, because } => format!("{task} because {because}"),
-        Event::StaleAnswer { task, epoch, .. } => format!("{task} e{epoch}"),
-        Event::PhaseCheckFailed { role, .. } => role.to_string(),
-        Event::PromptOpened { prompt } => match &prompt.subject {
-            Subject::Checkpoint => "checkpoint".to_owned(),
-            Subject::Blocker { task } => format!("blocker {task}"),
-            Subject::Agent { task, .. } => format!("agent {task}"),
-        },
-        Event::PromptAnswered { choice, .. } => choice.clone(),
-        Event::RunPaused { cause, .. } => format!("{cause:?}"),
-        Event::RunFinished { outcome } => match outcome {
-            idumb_core::RunOutcome::Completed => "completed".to_owned(),
-            idumb_core::RunOutcome::Failed { code, .. } => code.to_string(),
-        },
-        other => other.task().map_or_else(String::new, ToString::to_string),
-    };
-    format!("{} {detail}", event.kind()).trim_end().to_owned()
-}
-
-/// What a builder that read `reads` leaves; other epochs leave other candidates.
-pub(crate) fn sealed(name: &str, epoch: u32, reads: &[&str]) -> SealedAttempt {
-    SealedAttempt {
-        change_set: candidate(name, epoch),
-        paths: vec![format!("{name}.txt")],
-        summary: format!("wrote {name}.txt"),
-        artifacts: Vec::new(),
-        record: reading(reads),
-        evidence: Vec::new(),
-        log: Vec::new(),
-    }
-}
-
-/// The digest of the change-set that the builder of `name` seals in that epoch.
-pub(crate) fn candidate(name: &str, epoch: u32) -> Digest {
-    Digest::of(format!("{name} {epoch}").as_bytes())
-}
-
-pub(crate) fn reading(paths: &[&str]) -> AccessRecord {
-    let read = |path: &&str| Read {
-        path: (*path).to_owned(),
-        seen: Seen::Content,
-    };
-    AccessRecord {
-        reads: paths.iter().map(read).collect(),
-        ..AccessRecord::default()
-    }
-}
-
-/// Each criterion passes on one observation.
-pub(crate) fn passing(criteria: &[CriterionId]) -> Examination {
-    let evidence = EvidenceId::new("e1").unwrap();
-    let finding = |criterion: &CriterionId| Finding {
-        criterion: criterion.clone(),
-        verdict: Verdict::Pass,
-        evidence: vec![evidence.clone()],
-        note: "seen".to_owned(),
-    };
-    Examination {
-        findings: criteria.iter().map(finding).collect(),
-        evidence: vec![Evidence {
-            id: evidence.clone(),
-            observed: Observed::Dir {
-                path: "src".to_owned(),
-            },
-        }],
-    }
-}
-
-/// As `passing`, but the last criterion got another verdict.
-pub(crate) fn failing(mut examination: Examination, note: &str) -> Examination {
-    if let Some(finding) = examination.findings.last_mut() {
-        finding.verdict = Verdict::Fail;
-        finding.note = note.to_owned();
-    }
-    examination
-}
-
-pub(crate) fn failure(message: &str) -> Trouble {
-    Trouble::Failure(Failure {
-        kind: FailureKind::Other,
-        message: message.to_owned(),
-        step: None,
-        retryable: true,
-    })
-}
-
-pub(crate) fn hopeless(message: &str) -> Trouble {
-    Trouble::Failure(Failure {
-        kind: FailureKind::Denied,
-        message: message.to_owned(),
-        step: Some(0),
-        retryable: false,
-    })
-}
-
-/// Somebody outside of idumb changed `path`.
-pub(crate) fn outside(path: &str) -> Trouble {
-    Trouble::Conflict {
-        path: path.to_owned(),
-        with: Other::Outside {
-            expected: None,
-            found: None,
-        },
     }
 }

@@ -11,9 +11,7 @@ use idumb_core::{
 use crate::rng::Rng;
 
 /// The only files there are.
-pub(crate) const PATHS: [&str; 9] = [
-    "a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "c/1", "c/2", "c/3",
-];
+pub(crate) const PATHS: [&str; 9] = ["a/1", "a/2", "a/3", "b/1", "b/2", "b/3", "c/1", "c/2", "c/3"];
 
 /// The directories that they are in.
 pub(crate) const DIRS: [&str; 3] = ["a", "b", "c"];
@@ -102,10 +100,7 @@ fn task(rng: &mut Rng, number: usize, before: &[Task]) -> Task {
         agent: "builder".to_owned(),
         depends_on,
         reads: Vec::new(),
-        writes: writes
-            .iter()
-            .map(|text| text.parse().expect("a pattern"))
-            .collect(),
+        writes: writes.iter().map(|text| text.parse().expect("a pattern")).collect(),
         artifacts: Vec::new(),
         timeout: None,
         retries: rng.below(4) as u32,

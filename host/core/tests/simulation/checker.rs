@@ -68,6 +68,8 @@ pub(crate) struct Checker {
     live: BTreeMap<TaskId, Epoch>,
     live_checks: BTreeSet<Role>,
     started: bool,
+    /// Whether the plan's prerequisites were met when they were last looked up.
+    met: bool,
 }
 
 impl Checker {
@@ -82,11 +84,7 @@ impl Checker {
             last: None,
         };
         Self {
-            accounts: plan
-                .tasks
-                .iter()
-                .map(|task| (task.id.clone(), account()))
-                .collect(),
+            accounts: plan.tasks.iter().map(|task| (task.id.clone(), account())).collect(),
             plan: plan.clone(),
             config: config.clone(),
             control: Control::Active,
@@ -102,6 +100,7 @@ impl Checker {
             live: BTreeMap::new(),
             live_checks: BTreeSet::new(),
             started: false,
+            met: false,
         }
     }
 
@@ -109,6 +108,11 @@ impl Checker {
     pub(crate) fn crash(&mut self) {
         self.live.clear();
         self.live_checks.clear();
+    }
+
+    /// The newest prompt there was.
+    pub(crate) fn last_prompt(&self) -> u32 {
+        self.last_prompt
     }
 
     pub(crate) fn completed(&self) -> &[TaskId] {
@@ -123,31 +127,23 @@ impl Checker {
     #[track_caller]
     fn account(&mut self, task: &TaskId, expected: &[At], epoch: Option<Epoch>) -> &mut Account {
         let account = self.accounts.get_mut(task).expect("a task of the plan");
-        assert!(
-            expected.contains(&account.at),
-            "{task} is {:?}, not {expected:?}",
-            account.at
-        );
+        assert!(expected.contains(&account.at), "{task} is {:?}, not {expected:?}", account.at);
         if let Some(epoch) = epoch {
-            assert_eq!(
-                account.epoch, epoch,
-                "{task}: something of a stale epoch was accepted"
-            );
+            assert_eq!(account.epoch, epoch, "{task}: something of a stale epoch was accepted");
         }
         account
     }
 
     /// Takes note of a durable event.
     pub(crate) fn event(&mut self, event: &Event, world: &World) {
-        assert_eq!(
-            self.started,
-            !matches!(event, Event::RunStarted { .. }),
-            "{event:?}"
-        );
+        assert_eq!(self.started, !matches!(event, Event::RunStarted { .. }), "{event:?}");
         match event {
             Event::RunStarted { .. } => self.started = true,
             Event::StepEntered { step } => self.step_entered(*step),
-            Event::PlanValidated { .. } => assert_eq!(self.step, Some(WorkflowStep::ValidatePlan)),
+            Event::PlanValidated { prerequisites } => {
+                assert_eq!(self.step, Some(WorkflowStep::ValidatePlan));
+                self.met = prerequisites.iter().all(|phase| phase.completed_by.is_some());
+            }
             Event::BatchStarted { batch, tasks } => self.batch_started(*batch, tasks),
             Event::IntegrationJudged { judgement, .. } => {
                 assert_eq!(self.step, Some(WorkflowStep::CrossPhaseValidation));
@@ -167,20 +163,15 @@ impl Checker {
             Event::RunPaused { cause, .. } => {
                 assert_eq!(self.control, Control::Pausing);
                 assert_eq!(self.live, BTreeMap::new(), "it rests while somebody works");
-                assert!(
-                    self.live_checks.is_empty(),
-                    "it rests while somebody checks"
-                );
+                assert!(self.live_checks.is_empty(), "it rests while somebody checks");
+                let half = self.accounts.values().find(|account| account.at == At::Integrating);
+                assert!(half.is_none(), "it rests while the base is between two states");
                 self.control = Control::Paused(*cause);
             }
             Event::RunResumed => self.resumed(),
             Event::RunFinished { outcome } => self.finished(outcome),
             Event::PromptOpened { prompt } => {
-                assert_eq!(
-                    self.config.mode,
-                    Mode::Interactive,
-                    "auto mode asks nothing"
-                );
+                assert_eq!(self.config.mode, Mode::Interactive, "auto mode asks nothing");
                 assert!(prompt.id > self.last_prompt && !prompt.options.is_empty());
                 self.last_prompt = prompt.id;
                 self.prompts.insert(prompt.id, prompt.subject.clone());
@@ -197,11 +188,7 @@ impl Checker {
 
     fn task_event(&mut self, event: &Event, world: &World) {
         match event {
-            Event::AttemptStarted {
-                task,
-                attempt,
-                epoch,
-            } => {
+            Event::AttemptStarted { task, attempt, epoch } => {
                 assert_eq!(self.control, Control::Active, "it rests, or is about to");
                 assert!(self.batch.contains(task), "{task} is not in the batch");
                 self.check_ready(task);
@@ -209,12 +196,7 @@ impl Checker {
                 assert!(*epoch > account.epoch && *attempt > account.attempt);
                 (account.epoch, account.attempt, account.at) = (*epoch, *attempt, At::Building);
             }
-            Event::AttemptSealed {
-                task,
-                epoch,
-                sealed,
-                ..
-            } => {
+            Event::AttemptSealed { task, epoch, sealed, .. } => {
                 let candidate = &world.candidates[&sealed.change_set];
                 assert_eq!(
                     (&candidate.task, candidate.epoch),
@@ -226,14 +208,7 @@ impl Checker {
                 account.change_set = Some(sealed.change_set);
                 self.live.remove(task);
             }
-            Event::CandidateJudged {
-                task,
-                epoch,
-                change_set,
-                examination,
-                judgement,
-                ..
-            } => {
+            Event::CandidateJudged { task, epoch, change_set, examination, judgement, .. } => {
                 let id = &examination.evidence[0].id;
                 let trial = &world.trials[id];
                 assert_eq!(
@@ -262,45 +237,33 @@ impl Checker {
                 assert!(*epoch > account.epoch);
                 account.epoch = *epoch;
             }
-            Event::IntegrationStarted {
-                task,
-                epoch,
-                change_set,
-            } => {
+            Event::IntegrationStarted { task, epoch, change_set } => {
                 assert_eq!(self.control, Control::Active, "it rests, or is about to");
-                let integrating = self
-                    .accounts
-                    .values()
-                    .filter(|other| other.at == At::Integrating);
+                let integrating =
+                    self.accounts.values().filter(|other| other.at == At::Integrating);
                 assert_eq!(integrating.count(), 0, "one at a time");
                 let account = self.account(task, &[At::Accepted], Some(*epoch));
                 assert_eq!(account.change_set, Some(*change_set));
                 account.at = At::Integrating;
             }
-            Event::TaskSucceeded { task, epoch, .. } => {
-                let account = self.account(task, &[At::Integrating], Some(*epoch));
-                account.at = At::Succeeded;
-                let change_set = account.change_set.expect("a candidate");
-                assert!(
-                    world.applied.contains(&change_set),
-                    "{task} is called done and is not"
-                );
-                assert!(!self.completed.contains(task), "{task} is done twice");
-                self.completed.push(task.clone());
-                self.live.remove(task);
-            }
+            Event::TaskSucceeded { task, epoch, .. } => self.task_succeeded(task, *epoch, world),
             _ => self.task_trouble(event, world),
         }
     }
 
+    fn task_succeeded(&mut self, task: &TaskId, epoch: Epoch, world: &World) {
+        let account = self.account(task, &[At::Integrating], Some(epoch));
+        account.at = At::Succeeded;
+        let change_set = account.change_set.expect("a candidate");
+        assert!(world.applied.contains(&change_set), "{task} is called done and is not");
+        assert!(!self.completed.contains(task), "{task} is done twice");
+        self.completed.push(task.clone());
+        self.live.remove(task);
+    }
+
     fn task_trouble(&mut self, event: &Event, world: &World) {
         match event {
-            Event::AttemptFailed {
-                task,
-                epoch,
-                trouble,
-                ..
-            } => {
+            Event::AttemptFailed { task, epoch, trouble, .. } => {
                 let under_way = [At::Building, At::Sealed, At::Accepted, At::Integrating];
                 let account = self.account(task, &under_way, Some(*epoch));
                 account.at = At::Idle;
@@ -350,7 +313,7 @@ impl Checker {
         use WorkflowStep as W;
         let legal = match step {
             W::ValidatePlan => self.step.is_none(),
-            W::LoadExecutionState => self.step == Some(W::ValidatePlan),
+            W::LoadExecutionState => self.step == Some(W::ValidatePlan) && self.met,
             W::PrepareBatches => self.step == Some(W::LoadExecutionState),
             W::ExecutionLoop => self.step == Some(W::PrepareBatches),
             W::CrossPhaseValidation => self.step >= Some(W::ExecutionLoop),
@@ -365,11 +328,7 @@ impl Checker {
         };
         assert!(legal, "{step:?} after {:?}", self.step);
         if step > W::ExecutionLoop {
-            assert_eq!(
-                self.completed.len(),
-                self.plan.tasks.len(),
-                "{step:?} is too early"
-            );
+            assert_eq!(self.completed.len(), self.plan.tasks.len(), "{step:?} is too early");
         }
         self.step = Some(step);
     }
@@ -393,11 +352,7 @@ impl Checker {
                     let in_mine = mine.iter().any(|glob| glob.matches(path));
                     in_mine && theirs.iter().any(|glob| glob.matches(path))
                 };
-                assert_eq!(
-                    crate::case::PATHS.iter().find(both),
-                    None,
-                    "{task} and {other}"
-                );
+                assert_eq!(crate::case::PATHS.iter().find(both), None, "{task} and {other}");
             }
         }
         self.go_ahead = false;
@@ -419,15 +374,8 @@ impl Checker {
     }
 
     fn resumed(&mut self) {
-        assert_ne!(
-            self.control,
-            Control::Completed,
-            "what is completed stays completed"
-        );
-        let rested = matches!(
-            self.control,
-            Control::Paused(PauseCause::User) | Control::Failed
-        );
+        assert_ne!(self.control, Control::Completed, "what is completed stays completed");
+        let rested = matches!(self.control, Control::Paused(PauseCause::User) | Control::Failed);
         self.control = Control::Active;
         self.judged.clear();
         for account in self.accounts.values_mut() {
@@ -443,11 +391,7 @@ impl Checker {
     fn finished(&mut self, outcome: &RunOutcome) {
         assert!(matches!(self.control, Control::Active | Control::Pausing));
         assert_eq!(self.live, BTreeMap::new(), "it ends while somebody works");
-        assert_eq!(
-            self.prompts,
-            BTreeMap::new(),
-            "it ends while somebody is asked"
-        );
+        assert_eq!(self.prompts, BTreeMap::new(), "it ends while somebody is asked");
         self.control = match outcome {
             RunOutcome::Completed => {
                 assert_eq!(self.step, Some(WorkflowStep::Report));
@@ -465,34 +409,27 @@ impl Checker {
         }
     }
 
-    /// Takes note of an effect that is about to be started.
+    /// Takes note of an effect that is about to be started: all events are drained.
     pub(crate) fn effect(&mut self, effect: &Effect) {
+        for subject in self.prompts.values() {
+            if let Subject::Agent { task, epoch, .. } = subject {
+                let account = &self.accounts[task];
+                let at_work = matches!(account.at, At::Building | At::Sealed);
+                assert!(at_work && account.epoch == *epoch, "{task}: nobody waits for the answer");
+            }
+        }
         match effect {
-            Effect::Build {
-                task,
-                epoch,
-                attempt,
-                ..
-            } => {
+            Effect::Build { task, epoch, attempt, .. } => {
                 let account = self.account(task, &[At::Building], Some(*epoch));
                 assert_eq!(account.attempt, *attempt);
                 self.lives(task, *epoch);
             }
-            Effect::Validate {
-                task,
-                epoch,
-                change_set,
-                ..
-            } => {
+            Effect::Validate { task, epoch, change_set, .. } => {
                 let account = self.account(task, &[At::Sealed], Some(*epoch));
                 assert_eq!(account.change_set, Some(*change_set));
                 self.lives(task, *epoch);
             }
-            Effect::Integrate {
-                task,
-                epoch,
-                change_set,
-            } => {
+            Effect::Integrate { task, epoch, change_set } => {
                 let account = self.account(task, &[At::Integrating], Some(*epoch));
                 assert_eq!(account.change_set, Some(*change_set));
                 self.lives(task, *epoch);

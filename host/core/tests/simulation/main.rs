@@ -4,6 +4,7 @@
 //! Invariant: everything follows from the seed. `IDUMB_SIM_SEED=n` replays one seed, with
 //! its story if it fails; `IDUMB_SIM_SEEDS=n` says how many to try.
 
+mod answers;
 mod case;
 mod checker;
 mod rng;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use idumb_core::{
-    Control, Digest, Input, PauseCause, Prerequisite, Role, Run, RunId, RunOutcome, Stamped,
+    Control, Digest, Effect, Input, PauseCause, Prerequisite, Role, Run, RunId, RunOutcome, Stamped,
 };
 
 use crate::case::Case;
@@ -26,13 +27,6 @@ const SEEDS: u64 = 10_000;
 
 #[test]
 fn a_run_never_loses_its_place() {
-    let number = |name: &str| {
-        let text = std::env::var(name).ok()?;
-        Some(
-            text.parse::<u64>()
-                .unwrap_or_else(|_| panic!("{name} is not a number")),
-        )
-    };
     if let Some(seed) = number("IDUMB_SIM_SEED") {
         try_seed(seed, true);
         return;
@@ -41,12 +35,14 @@ fn a_run_never_loses_its_place() {
     let seen = try_seeds(seeds);
     if seeds >= 1000 {
         // A simulation that never gets somewhere proves nothing about that place.
-        assert_eq!(
-            seen.len(),
-            27,
-            "some kinds of events never happened: {seen:?}"
-        );
+        assert_eq!(seen.len(), 27, "some kinds of events never happened: {seen:?}");
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test chooses the seeds")]
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
 
 /// Simulates that many seeds, on all processors; the kinds of events that came about.
@@ -61,9 +57,7 @@ fn try_seeds(seeds: u64) -> BTreeSet<&'static str> {
         seen
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|first| scope.spawn(move || share(first)))
-            .collect();
+        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || share(first))).collect();
         let mut seen = BTreeSet::new();
         for worker in workers {
             match worker.join() {
@@ -85,10 +79,8 @@ fn try_seed(seed: u64, thorough: bool) -> Vec<Stamped> {
             String::as_str,
         );
         let newest = sim.journal.len().saturating_sub(30);
-        let story: Vec<String> = sim.journal[newest..]
-            .iter()
-            .map(|stamped| format!("{:?}", stamped.event))
-            .collect();
+        let story: Vec<String> =
+            sim.journal[newest..].iter().map(|stamped| format!("{:?}", stamped.event)).collect();
         panic!(
             "{why}\n  after:\n{}\n  seed {seed}: replay with IDUMB_SIM_SEED={seed}",
             story.join("\n")
@@ -109,6 +101,8 @@ struct Simulation {
     faults: bool,
     /// The host died.
     down: bool,
+    /// It only finishes what an earlier life was about to change.
+    settling: bool,
     /// Whether to compare with the fold of the journal at every step.
     thorough: bool,
 }
@@ -127,6 +121,7 @@ impl Simulation {
             now: 1,
             faults: true,
             down: false,
+            settling: false,
             thorough,
         }
     }
@@ -174,16 +169,8 @@ impl Simulation {
     }
 
     fn check_fold(&self) {
-        let folded = Run::recover(
-            self.case.plan.clone(),
-            self.case.config.clone(),
-            &self.journal,
-        );
-        assert_eq!(
-            folded.state(),
-            self.run.state(),
-            "the state is not the fold of the events"
-        );
+        let folded = Run::recover(self.case.plan.clone(), self.case.config.clone(), &self.journal);
+        assert_eq!(folded.state(), self.run.state(), "the state is not the fold of the events");
     }
 }
 
@@ -201,11 +188,7 @@ impl Simulation {
         let can_read = self.world.has_mail();
         let prompts = self.run.state().prompts.len();
         if !can_work && !can_read && !self.can_be_answered() {
-            assert!(
-                self.world.is_waiting_in_vain(),
-                "it hangs: {:#?}",
-                self.run.state()
-            );
+            assert!(self.world.is_waiting_in_vain(), "it hangs: {:#?}", self.run.state());
             return self.crash();
         }
         match self.rng.below(if self.faults { 100 } else { 80 }) {
@@ -241,8 +224,7 @@ impl Simulation {
 
     fn work(&mut self) {
         let verdicts = &self.checker.verdicts;
-        self.world
-            .work(&self.case.plan, &mut self.rng, self.case.bad, verdicts);
+        self.world.work(&self.case.plan, &mut self.rng, self.case.bad, verdicts);
     }
 
     fn read_mail(&mut self) {
@@ -253,23 +235,15 @@ impl Simulation {
     fn answer(&mut self) {
         let prompts: Vec<_> = self.run.state().prompts.iter().cloned().collect();
         let prompt = self.rng.pick(&prompts);
-        let option = if self.faults {
-            self.rng.below(prompt.options.len())
-        } else {
-            0
-        };
+        let option = if self.faults { self.rng.below(prompt.options.len()) } else { 0 };
         let choice = prompt.options[option].0.clone();
         let prompt = prompt.id;
         self.tell(Input::Answer { prompt, choice });
     }
 
     fn pause(&mut self) {
-        let causes = [
-            PauseCause::User,
-            PauseCause::Resource,
-            PauseCause::Error,
-            PauseCause::Timeout,
-        ];
+        let causes =
+            [PauseCause::User, PauseCause::Resource, PauseCause::Error, PauseCause::Timeout];
         let cause = *self.rng.pick(&causes);
         let reason = String::new();
         self.tell(Input::Pause { cause, reason });
@@ -278,11 +252,16 @@ impl Simulation {
     /// Takes the run up again: one that rests or goes, or one that was read from the journal.
     fn go_on(&mut self) {
         self.checker.crash();
+        let asked_before = self.checker.last_prompt();
         self.run.resume(self.now);
         self.drain();
-        if !self.down {
-            self.begin();
+        if self.down {
+            return;
         }
+        let mut prompts = self.run.state().prompts.iter();
+        let old = prompts.find(|prompt| prompt.id <= asked_before);
+        assert_eq!(old, None, "a prompt of an earlier life is open");
+        self.begin();
     }
 
     fn crash(&mut self) {
@@ -293,15 +272,14 @@ impl Simulation {
         self.down = false;
         self.checker.crash();
         self.world.crash(&mut self.rng);
-        let journal = if self.thorough {
-            through_json(&self.journal)
-        } else {
-            self.journal.clone()
-        };
+        let journal =
+            if self.thorough { through_json(&self.journal) } else { self.journal.clone() };
         self.run = Run::recover(self.case.plan.clone(), self.case.config.clone(), &journal);
         if !self.journal.is_empty() && self.rng.chance(20) {
+            self.settling = true;
             self.run.settle(self.now);
             self.drain();
+            self.settling = false;
             return;
         }
         if self.is_completed() {
@@ -314,53 +292,23 @@ impl Simulation {
     fn invent(&mut self) {
         let tasks = &self.case.plan.tasks;
         let task = tasks[self.rng.below(tasks.len())].id.clone();
-        let epoch = self
-            .run
-            .state()
-            .task(&task)
-            .map_or(0, |record| record.epoch);
-        let other = if self.rng.chance(50) {
-            epoch + 1
-        } else {
-            epoch.wrapping_sub(1)
-        };
+        let epoch = self.run.state().task(&task).map_or(0, |record| record.epoch);
+        let other = if self.rng.chance(50) { epoch + 1 } else { epoch.wrapping_sub(1) };
         let change_set = Digest::of(b"invented");
         let input = match self.rng.below(6) {
-            0 => Input::Validated {
-                task,
-                epoch,
-                change_set,
-                result: Ok(Default::default()),
-            },
-            1 => Input::Integrated {
-                task,
-                epoch: other,
-                result: Ok(Vec::new()),
-            },
-            2 => Input::Answer {
-                prompt: 0,
-                choice: "retry".to_owned(),
-            },
+            0 => Input::Validated { task, epoch, change_set, result: Ok(Default::default()) },
+            1 => Input::Integrated { task, epoch: other, result: Ok(Vec::new()) },
+            2 => Input::Answer { prompt: 0, choice: "retry".to_owned() },
             3 => Input::Answer {
-                prompt: self
-                    .run
-                    .state()
-                    .prompts
-                    .front()
-                    .map_or(7, |prompt| prompt.id),
+                prompt: self.run.state().prompts.front().map_or(7, |prompt| prompt.id),
                 choice: "invented".to_owned(),
             },
             4 if !self.world.is_phase_work_open() => {
                 let role = *self.rng.pick(&Role::ALL);
-                Input::PhaseChecked {
-                    role,
-                    result: Ok(Default::default()),
-                }
+                Input::PhaseChecked { role, result: Ok(Default::default()) }
             }
             _ if !self.world.is_phase_work_open() => Input::StateWritten,
-            _ => Input::Begin {
-                prerequisites: Vec::new(),
-            },
+            _ => Input::Begin { prerequisites: Vec::new() },
         };
         self.must_change_nothing(input);
     }
@@ -398,6 +346,11 @@ impl Simulation {
         while let Some(effect) = early.take().or_else(|| self.run.poll_effect()) {
             if self.dies() {
                 return;
+            }
+            if self.settling {
+                let settles =
+                    matches!(effect, Effect::Integrate { .. } | Effect::WriteState { .. });
+                assert!(settles, "it only finishes what was begun, not {effect:?}");
             }
             self.checker.effect(&effect);
             self.world.start(effect, &mut self.rng, self.faults);

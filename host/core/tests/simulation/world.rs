@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use idumb_core::{
-    AccessRecord, BrokenAttempt, CriterionId, Digest, Effect, Epoch, Evidence, EvidenceId,
-    Examination, Failure, FailureKind, Finding, Input, Observed, Other, Plan, Read, Role,
-    SealedAttempt, Seen, TaskId, Trouble, Verdict,
+    AccessRecord, BrokenAttempt, CriterionId, Digest, Effect, Epoch, EvidenceId, Examination,
+    Input, Plan, Read, SealedAttempt, Seen, TaskId, Trouble,
 };
 
+use crate::answers::{integrated, passing, phase_checked, question, refused, spoil, trouble};
 use crate::case::{DIRS, PATHS};
 use crate::rng::Rng;
 
@@ -82,10 +82,7 @@ impl World {
             }
             return;
         }
-        if matches!(
-            effect,
-            Effect::Ask { .. } | Effect::WriteState { wanted: false, .. }
-        ) {
+        if matches!(effect, Effect::Ask { .. } | Effect::WriteState { wanted: false, .. }) {
             return;
         }
         self.serial += 1;
@@ -125,17 +122,14 @@ impl World {
             let remote = matches!(work.effect, Effect::Build { .. } | Effect::Validate { .. });
             remote && !work.lost && work.asking.is_none() && rng.chance(50)
         });
-        self.mail
-            .retain(|mail| !is_phase_mail(mail) && rng.chance(50));
+        self.mail.retain(|mail| !is_phase_mail(mail) && rng.chance(50));
     }
 
     /// What can be worked on.
     fn busy(&self) -> Vec<usize> {
         let goes_on = |work: &Work| !work.lost && work.asking.is_none();
         let busy = self.work.iter().enumerate();
-        busy.filter(|(_, work)| goes_on(work))
-            .map(|(index, _)| index)
-            .collect()
+        busy.filter(|(_, work)| goes_on(work)).map(|(index, _)| index).collect()
     }
 
     pub(crate) fn has_work(&self) -> bool {
@@ -216,22 +210,14 @@ impl World {
     fn see(&self, path: &str) -> Vec<Option<u64>> {
         if DIRS.contains(&path) {
             let inside = |file: &&&str| file.starts_with(path);
-            return PATHS
-                .iter()
-                .filter(inside)
-                .map(|file| self.base.get(*file).copied())
-                .collect();
+            return PATHS.iter().filter(inside).map(|file| self.base.get(*file).copied()).collect();
         }
         vec![self.base.get(path).copied()]
     }
 
     /// Looks at something of the base: not at what the candidate hides.
     fn look(&self, rng: &mut Rng, effect: &Effect) -> Option<Look> {
-        let path = if rng.chance(20) {
-            *rng.pick(&DIRS)
-        } else {
-            *rng.pick(&PATHS)
-        };
+        let path = if rng.chance(20) { *rng.pick(&DIRS) } else { *rng.pick(&PATHS) };
         if let Effect::Validate { change_set, .. } = effect {
             let candidate = &self.candidates[change_set];
             let hidden = |(file, _): &(&str, Option<u64>)| {
@@ -299,31 +285,15 @@ impl World {
 impl World {
     fn answer(&mut self, plan: &Plan, rng: &mut Rng, bad: u32, work: Work) -> Input {
         match work.effect {
-            Effect::Build {
-                ref task, epoch, ..
-            } => {
+            Effect::Build { ref task, epoch, .. } => {
                 let task = task.clone();
                 let result = self.built(plan, rng, bad, work);
-                Input::Built {
-                    task,
-                    epoch,
-                    result,
-                }
+                Input::Built { task, epoch, result }
             }
-            Effect::Validate {
-                ref task,
-                epoch,
-                change_set,
-                ..
-            } => {
+            Effect::Validate { ref task, epoch, change_set, .. } => {
                 let task = task.clone();
                 let result = self.validated(plan, rng, bad, work);
-                Input::Validated {
-                    task,
-                    epoch,
-                    change_set,
-                    result,
-                }
+                Input::Validated { task, epoch, change_set, result }
             }
             Effect::CheckPhase { role } => {
                 let result = phase_checked(plan, rng, bad, role);
@@ -372,15 +342,7 @@ impl World {
             log: Vec::new(),
         };
         let looks = work.looks;
-        self.candidates.insert(
-            change_set,
-            Candidate {
-                task,
-                epoch,
-                looks,
-                writes,
-            },
-        );
+        self.candidates.insert(change_set, Candidate { task, epoch, looks, writes });
         Ok(Box::new(sealed))
     }
 
@@ -391,13 +353,7 @@ impl World {
         bad: u32,
         work: Work,
     ) -> Result<(Examination, AccessRecord), Trouble> {
-        let Effect::Validate {
-            task,
-            epoch,
-            change_set,
-            ..
-        } = work.effect
-        else {
+        let Effect::Validate { task, epoch, change_set, .. } = work.effect else {
             unreachable!("only validators validate");
         };
         if rng.chance(bad / 4) {
@@ -413,24 +369,13 @@ impl World {
         }
         let record = record(&work.looks, &[]);
         let looks = work.looks;
-        self.trials.insert(
-            id,
-            Trial {
-                change_set,
-                epoch,
-                looks,
-                good,
-            },
-        );
+        self.trials.insert(id, Trial { change_set, epoch, looks, good });
         Ok((examination, record))
     }
 }
 
 fn is_phase_work(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::CheckPhase { .. } | Effect::WriteState { .. }
-    )
+    matches!(effect, Effect::CheckPhase { .. } | Effect::WriteState { .. })
 }
 
 fn is_phase_mail(input: &Input) -> bool {
@@ -447,137 +392,10 @@ fn put(base: &mut BTreeMap<&'static str, u64>, writes: &[(&'static str, Option<u
 }
 
 fn record(looks: &[Look], writes: &[&str]) -> AccessRecord {
-    let read = |look: &Look| Read {
-        path: look.path.to_owned(),
-        seen: look.seen,
-    };
+    let read = |look: &Look| Read { path: look.path.to_owned(), seen: look.seen };
     AccessRecord {
         reads: looks.iter().map(read).collect(),
         writes: writes.iter().map(ToString::to_string).collect(),
         ..AccessRecord::default()
     }
-}
-
-fn question(effect: &Effect, token: u64) -> Option<Input> {
-    let (Effect::Build { task, epoch, .. } | Effect::Validate { task, epoch, .. }) = effect else {
-        return None;
-    };
-    let option = |text: &str| (text.to_owned(), text.to_owned());
-    Some(Input::Ask {
-        task: task.clone(),
-        epoch: *epoch,
-        token,
-        question: String::new(),
-        options: vec![option("yes"), option("pause")],
-    })
-}
-
-fn refused(effect: &Effect, rng: &mut Rng) -> Input {
-    let Effect::Integrate { task, epoch, .. } = effect else {
-        unreachable!("only integrations are refused");
-    };
-    let outside = Trouble::Conflict {
-        path: "a/1".to_owned(),
-        with: Other::Outside {
-            expected: None,
-            found: None,
-        },
-    };
-    let message = "no space".to_owned();
-    let result = Err(if rng.chance(70) {
-        outside
-    } else {
-        Trouble::Error { message }
-    });
-    Input::Integrated {
-        task: task.clone(),
-        epoch: *epoch,
-        result,
-    }
-}
-
-fn integrated(effect: &Effect) -> Input {
-    let Effect::Integrate { task, epoch, .. } = effect else {
-        unreachable!("only integrations integrate");
-    };
-    Input::Integrated {
-        task: task.clone(),
-        epoch: *epoch,
-        result: Ok(Vec::new()),
-    }
-}
-
-fn trouble(rng: &mut Rng) -> Trouble {
-    let message = String::new();
-    match rng.below(8) {
-        0 => Trouble::Error { message },
-        1 => Trouble::Trap { message },
-        2 => Trouble::Timeout { after_ms: 1000 },
-        n => Trouble::Failure(Failure {
-            kind: FailureKind::Other,
-            message,
-            step: None,
-            retryable: n > 3,
-        }),
-    }
-}
-
-fn passing(asked: &[CriterionId], id: &EvidenceId) -> Examination {
-    let finding = |criterion: &CriterionId| Finding {
-        criterion: criterion.clone(),
-        verdict: Verdict::Pass,
-        evidence: vec![id.clone()],
-        note: String::new(),
-    };
-    Examination {
-        findings: asked.iter().map(finding).collect(),
-        evidence: vec![Evidence {
-            id: id.clone(),
-            observed: Observed::Dir {
-                path: String::new(),
-            },
-        }],
-    }
-}
-
-/// Makes an examination unfit to pass, in one of the ways there are.
-fn spoil(examination: &mut Examination, rng: &mut Rng) {
-    let index = rng.below(examination.findings.len());
-    let finding = &mut examination.findings[index];
-    match rng.below(6) {
-        0 => finding.verdict = Verdict::Fail,
-        1 => finding.verdict = Verdict::Inconclusive,
-        2 => finding.evidence.clear(),
-        3 => finding
-            .evidence
-            .push(EvidenceId::new("invented").expect("an identifier")),
-        4 => {
-            let twice = finding.clone();
-            examination.findings.push(twice);
-        }
-        _ => {
-            examination.findings.remove(index);
-        }
-    }
-}
-
-fn phase_checked(
-    plan: &Plan,
-    rng: &mut Rng,
-    bad: u32,
-    role: Role,
-) -> Result<(Vec<CriterionId>, Examination), Trouble> {
-    if rng.chance(bad / 4) {
-        return Err(trouble(rng));
-    }
-    if role == Role::IntegrationChecker && rng.chance(50) {
-        return Ok((Vec::new(), Examination::default()));
-    }
-    let criteria = plan.tasks.iter().flat_map(|task| &task.accept);
-    let asked: Vec<CriterionId> = criteria.map(|criterion| criterion.id.clone()).collect();
-    let mut examination = passing(&asked, &EvidenceId::new("e0").expect("an identifier"));
-    if rng.chance(bad) {
-        spoil(&mut examination, rng);
-    }
-    Ok((asked, examination))
 }

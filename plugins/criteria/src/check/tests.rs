@@ -12,10 +12,7 @@ fn project() -> Memory {
     Memory::default()
         .file("a.txt", "one\ntwo\nthree\n")
         .file("bytes", b"\xff\xfe two \xff")
-        .file(
-            "Cargo.toml",
-            "[package]\nname = \"notes\"\nversion = \"0.1.0\"\n",
-        )
+        .file("Cargo.toml", "[package]\nname = \"notes\"\nversion = \"0.1.0\"\n")
         .file("conf.yml", "port: 8080\nhosts: [a, b]\n")
         .file("data", r#"{"n": 1.0}"#)
         .file("broken.json", "{\n\"a\": }")
@@ -35,11 +32,7 @@ fn hold(table: &[(&str, &str, Verdict, &str)]) {
     for (kind, args, verdict, note) in table {
         let finding = project().check(kind, args);
         assert_eq!(finding.verdict, *verdict, "{kind} {args}: {}", finding.note);
-        assert!(
-            finding.note.contains(note),
-            "{kind} {args}: {}",
-            finding.note
-        );
+        assert!(finding.note.contains(note), "{kind} {args}: {}", finding.note);
     }
 }
 
@@ -48,118 +41,43 @@ fn exists_and_absent() {
     hold(&[
         ("exists", r#"{"path":"a.txt"}"#, Pass, "a file of 14 bytes"),
         ("exists", r#"{"path":"src"}"#, Pass, "a directory"),
-        (
-            "exists",
-            r#"{"path":"dangling"}"#,
-            Fail,
-            "a link to nowhere",
-        ),
+        ("exists", r#"{"path":"dangling"}"#, Fail, "a link to nowhere"),
         ("exists", r#"{"path":"gone"}"#, Fail, "there is no gone"),
-        (
-            "exists",
-            r#"{"path":"secret"}"#,
-            Inconclusive,
-            "no grant of this task covers it",
-        ),
+        ("exists", r#"{"path":"secret"}"#, Inconclusive, "no grant of this task covers it"),
         ("absent", r#"{"path":"gone"}"#, Pass, "there is no gone"),
-        (
-            "absent",
-            r#"{"path":"a.txt"}"#,
-            Fail,
-            "a.txt is there: a file",
-        ),
+        ("absent", r#"{"path":"a.txt"}"#, Fail, "a.txt is there: a file"),
         ("absent", r#"{"path":"src"}"#, Fail, "a directory"),
         ("absent", r#"{"path":"dangling"}"#, Fail, "a link"),
-        (
-            "absent",
-            r#"{"path":"secret"}"#,
-            Inconclusive,
-            "cannot be looked at",
-        ),
+        ("absent", r#"{"path":"secret"}"#, Inconclusive, "cannot be looked at"),
     ]);
 }
 
 #[test]
 fn contains_searches_bytes() {
     hold(&[
-        (
-            "contains",
-            r#"{"path":"a.txt","text":"two"}"#,
-            Pass,
-            "a.txt, line 2: `two`",
-        ),
-        (
-            "contains",
-            r#"{"path":"a.txt","text":"two\nthree"}"#,
-            Pass,
-            "line 2: `two\\nthree`",
-        ),
+        ("contains", r#"{"path":"a.txt","text":"two"}"#, Pass, "a.txt, line 2: `two`"),
+        ("contains", r#"{"path":"a.txt","text":"two\nthree"}"#, Pass, "line 2: `two\\nthree`"),
         (
             "contains",
             r#"{"path":"a.txt","text":"t.o"}"#,
             Fail,
             "a.txt (3 lines) does not contain `t.o`",
         ),
-        (
-            "contains",
-            r#"{"path":"bytes","text":" two "}"#,
-            Pass,
-            "line 1",
-        ),
-        (
-            "contains",
-            r#"{"path":"bytes","text":"four"}"#,
-            Fail,
-            "does not contain",
-        ),
-        (
-            "contains",
-            r#"{"path":"a.txt","text":""}"#,
-            Inconclusive,
-            "`text` is empty",
-        ),
-        (
-            "contains",
-            r#"{"path":"gone","text":"x"}"#,
-            Fail,
-            "there is no gone",
-        ),
-        (
-            "contains",
-            r#"{"path":"src","text":"x"}"#,
-            Fail,
-            "src is a directory",
-        ),
-        (
-            "contains",
-            r#"{"path":"dangling","text":"x"}"#,
-            Fail,
-            "a link to nowhere",
-        ),
+        ("contains", r#"{"path":"bytes","text":" two "}"#, Pass, "line 1"),
+        ("contains", r#"{"path":"bytes","text":"four"}"#, Fail, "does not contain"),
+        ("contains", r#"{"path":"a.txt","text":""}"#, Inconclusive, "`text` is empty"),
+        ("contains", r#"{"path":"gone","text":"x"}"#, Fail, "there is no gone"),
+        ("contains", r#"{"path":"src","text":"x"}"#, Fail, "src is a directory"),
+        ("contains", r#"{"path":"dangling","text":"x"}"#, Fail, "a link to nowhere"),
     ]);
 }
 
 #[test]
 fn matches_is_multi_line() {
     hold(&[
-        (
-            "matches",
-            r#"{"path":"a.txt","regex":"^t.o$"}"#,
-            Pass,
-            "a.txt, line 2: `two`",
-        ),
-        (
-            "matches",
-            r#"{"path":"a.txt","regex":"^wo"}"#,
-            Fail,
-            "has no match of `^wo`",
-        ),
-        (
-            "matches",
-            r#"{"path":"bytes","regex":"t\\wo"}"#,
-            Pass,
-            "`two`",
-        ),
+        ("matches", r#"{"path":"a.txt","regex":"^t.o$"}"#, Pass, "a.txt, line 2: `two`"),
+        ("matches", r#"{"path":"a.txt","regex":"^wo"}"#, Fail, "has no match of `^wo`"),
+        ("matches", r#"{"path":"bytes","regex":"t\\wo"}"#, Pass, "`two`"),
         (
             "matches",
             r#"{"path":"a.txt","regex":"(two"}"#,
@@ -190,48 +108,18 @@ fn equals_reads_three_formats() {
             Fail,
             "Cargo.toml has `\"0.1.0\"` at `/package/version`, expected `\"0.2.0\"`",
         ),
-        (
-            "equals",
-            r#"{"path":"conf.yml","at":"/port","value":8080}"#,
-            Pass,
-            "`8080`",
-        ),
-        (
-            "equals",
-            r#"{"path":"conf.yml","at":"/hosts/1","value":"b"}"#,
-            Pass,
-            "`\"b\"`",
-        ),
-        (
-            "equals",
-            r#"{"path":"conf.yml","at":"/hosts","value":["b","a"]}"#,
-            Fail,
-            "expected",
-        ),
+        ("equals", r#"{"path":"conf.yml","at":"/port","value":8080}"#, Pass, "`8080`"),
+        ("equals", r#"{"path":"conf.yml","at":"/hosts/1","value":"b"}"#, Pass, "`\"b\"`"),
+        ("equals", r#"{"path":"conf.yml","at":"/hosts","value":["b","a"]}"#, Fail, "expected"),
         (
             "equals",
             r#"{"path":"conf.yml","at":"/hosts/2","value":"c"}"#,
             Fail,
             "/hosts is a list of 2 values, without /2",
         ),
-        (
-            "equals",
-            r#"{"path":"data","format":"json","at":"/n","value":1}"#,
-            Pass,
-            "at `/n`",
-        ),
-        (
-            "equals",
-            r#"{"path":"data","format":"json","at":"","value":{"n":1}}"#,
-            Pass,
-            "at ``",
-        ),
-        (
-            "equals",
-            r#"{"path":"data","at":"/n","value":1}"#,
-            Inconclusive,
-            "give `format`",
-        ),
+        ("equals", r#"{"path":"data","format":"json","at":"/n","value":1}"#, Pass, "at `/n`"),
+        ("equals", r#"{"path":"data","format":"json","at":"","value":{"n":1}}"#, Pass, "at ``"),
+        ("equals", r#"{"path":"data","at":"/n","value":1}"#, Inconclusive, "give `format`"),
         (
             "equals",
             r#"{"path":"data","format":"ini","at":"/n","value":1}"#,
@@ -256,18 +144,8 @@ fn equals_reads_three_formats() {
             Fail,
             "broken.json, line 2: not JSON",
         ),
-        (
-            "equals",
-            r#"{"path":"bytes","format":"yaml","at":"/a","value":1}"#,
-            Fail,
-            "not UTF-8",
-        ),
-        (
-            "equals",
-            r#"{"path":"huge.json","at":"/a","value":1}"#,
-            Inconclusive,
-            "at most",
-        ),
+        ("equals", r#"{"path":"bytes","format":"yaml","at":"/a","value":1}"#, Fail, "not UTF-8"),
+        ("equals", r#"{"path":"huge.json","at":"/a","value":1}"#, Inconclusive, "at most"),
     ]);
 }
 
@@ -278,10 +156,7 @@ fn digest_of_both_algorithms() {
     let blake = blake3::hash(b"one\ntwo\nthree\n").to_hex();
     let zeros = "0".repeat(64);
     let check = |digest: &str| {
-        project().check(
-            "digest",
-            &format!(r#"{{"path":"a.txt","digest":"{digest}"}}"#),
-        )
+        project().check("digest", &format!(r#"{{"path":"a.txt","digest":"{digest}"}}"#))
     };
     for right in [
         format!("sha256:{sha}"),
@@ -293,11 +168,7 @@ fn digest_of_both_algorithms() {
     for wrong in [format!("sha256:{zeros}"), format!("blake3:{zeros}")] {
         let finding = check(&wrong);
         assert_eq!(finding.verdict, Fail, "{wrong}");
-        assert!(
-            finding.note.ends_with(&format!("expected {wrong}")),
-            "{}",
-            finding.note
-        );
+        assert!(finding.note.ends_with(&format!("expected {wrong}")), "{}", finding.note);
     }
     for malformed in [
         sha.to_owned(),
@@ -306,23 +177,15 @@ fn digest_of_both_algorithms() {
         format!("blake3:{}", "g".repeat(64)),
     ] {
         let finding = check(&malformed);
-        assert_eq!(
-            finding.verdict, Inconclusive,
-            "{malformed}: {}",
-            finding.note
-        );
+        assert_eq!(finding.verdict, Inconclusive, "{malformed}: {}", finding.note);
     }
     // A BLAKE3 digest is the observation itself, so size is no matter; SHA-256 needs the bytes.
     let of_empty = blake3::hash(b"").to_hex();
-    let huge = project().check(
-        "digest",
-        &format!(r#"{{"path":"huge","digest":"blake3:{of_empty}"}}"#),
-    );
+    let huge =
+        project().check("digest", &format!(r#"{{"path":"huge","digest":"blake3:{of_empty}"}}"#));
     assert_eq!(huge.verdict, Pass, "{}", huge.note);
-    let huge = project().check(
-        "digest",
-        &format!(r#"{{"path":"huge","digest":"sha256:{zeros}"}}"#),
-    );
+    let huge =
+        project().check("digest", &format!(r#"{{"path":"huge","digest":"sha256:{zeros}"}}"#));
     assert_eq!(huge.verdict, Inconclusive, "{}", huge.note);
 }
 
@@ -342,36 +205,11 @@ fn unchanged_reads_the_change_set() {
             Fail,
             "changed all the same: src/b.rs (modified)",
         ),
-        (
-            "unchanged",
-            r#"{"paths":["**"]}"#,
-            Fail,
-            "src/b.rs (modified), docs/new.md (added)",
-        ),
-        (
-            "unchanged",
-            r#"{"paths":["docs/old.md"]}"#,
-            Fail,
-            "docs/old.md (renamed to docs/new.md)",
-        ),
-        (
-            "unchanged",
-            r#"{"paths":[]}"#,
-            Inconclusive,
-            "`paths` is empty",
-        ),
-        (
-            "unchanged",
-            r#"{"paths":["../x"]}"#,
-            Inconclusive,
-            "`..` component",
-        ),
-        (
-            "unchanged",
-            r#"{"paths":["a**"]}"#,
-            Inconclusive,
-            "`**` must be a whole component",
-        ),
+        ("unchanged", r#"{"paths":["**"]}"#, Fail, "src/b.rs (modified), docs/new.md (added)"),
+        ("unchanged", r#"{"paths":["docs/old.md"]}"#, Fail, "docs/old.md (renamed to docs/new.md)"),
+        ("unchanged", r#"{"paths":[]}"#, Inconclusive, "`paths` is empty"),
+        ("unchanged", r#"{"paths":["../x"]}"#, Inconclusive, "`..` component"),
+        ("unchanged", r#"{"paths":["a**"]}"#, Inconclusive, "`**` must be a whole component"),
     ]);
     let finding = project().check("unchanged", r#"{"paths":["x"]}"#);
     assert_eq!(finding.evidence, ["e1"], "the listing is the evidence");
@@ -390,71 +228,26 @@ fn unchanged_names_the_first_few() {
 #[test]
 fn lines_counts() {
     hold(&[
-        (
-            "lines",
-            r#"{"path":"a.txt","min":3}"#,
-            Pass,
-            "a.txt has 3 lines, expected at least 3",
-        ),
+        ("lines", r#"{"path":"a.txt","min":3}"#, Pass, "a.txt has 3 lines, expected at least 3"),
         ("lines", r#"{"path":"a.txt","min":4}"#, Fail, "at least 4"),
         ("lines", r#"{"path":"a.txt","max":2}"#, Fail, "at most 2"),
-        (
-            "lines",
-            r#"{"path":"a.txt","min":1,"max":3}"#,
-            Pass,
-            "1 to 3",
-        ),
-        (
-            "lines",
-            r#"{"path":"a.txt","min":3,"max":3}"#,
-            Pass,
-            "expected 3",
-        ),
-        (
-            "lines",
-            r#"{"path":"a.txt"}"#,
-            Inconclusive,
-            "give `min`, `max` or both",
-        ),
-        (
-            "lines",
-            r#"{"path":"a.txt","min":4,"max":3}"#,
-            Inconclusive,
-            "above `max`",
-        ),
-        (
-            "lines",
-            r#"{"path":"a.txt","min":-1}"#,
-            Inconclusive,
-            "are wrong",
-        ),
+        ("lines", r#"{"path":"a.txt","min":1,"max":3}"#, Pass, "1 to 3"),
+        ("lines", r#"{"path":"a.txt","min":3,"max":3}"#, Pass, "expected 3"),
+        ("lines", r#"{"path":"a.txt"}"#, Inconclusive, "give `min`, `max` or both"),
+        ("lines", r#"{"path":"a.txt","min":4,"max":3}"#, Inconclusive, "above `max`"),
+        ("lines", r#"{"path":"a.txt","min":-1}"#, Inconclusive, "are wrong"),
     ]);
 }
 
 #[test]
 fn what_is_not_understood_is_inconclusive() {
     hold(&[
-        (
-            "smells",
-            r#"{"path":"a.txt"}"#,
-            Inconclusive,
-            "no check of kind `smells` is known",
-        ),
-        (
-            "exists",
-            r#"{"path":"a.txt","paht":"x"}"#,
-            Inconclusive,
-            "unknown field `paht`",
-        ),
+        ("smells", r#"{"path":"a.txt"}"#, Inconclusive, "no check of kind `smells` is known"),
+        ("exists", r#"{"path":"a.txt","paht":"x"}"#, Inconclusive, "unknown field `paht`"),
         ("exists", r#"{}"#, Inconclusive, "missing field `path`"),
         ("exists", r#"["a.txt", "b"]"#, Inconclusive, "are wrong"),
         ("exists", "not json", Inconclusive, "are wrong"),
-        (
-            "contains",
-            r#"{"path":"a.txt","text":7}"#,
-            Inconclusive,
-            "invalid type",
-        ),
+        ("contains", r#"{"path":"a.txt","text":7}"#, Inconclusive, "invalid type"),
     ]);
 }
 
@@ -467,11 +260,7 @@ fn what_cannot_be_read_is_inconclusive_and_names_what_was_seen() {
         assert_eq!(finding.evidence, ["e1"], "{path}");
     }
     let finding = project().check("contains", r#"{"path":"shifting","text":"after"}"#);
-    assert!(
-        finding.note.contains("changed while it was checked"),
-        "{}",
-        finding.note
-    );
+    assert!(finding.note.contains("changed while it was checked"), "{}", finding.note);
 }
 
 #[test]
@@ -481,11 +270,7 @@ fn the_host_reads_up_to_the_limit_and_a_little_more() {
     std::fs::write(file.path(), b"0123456789").unwrap();
     let path = file.path().to_str().unwrap();
     assert_eq!(Host.read(path, 10).unwrap(), b"0123456789");
-    assert_eq!(
-        Host.read(path, 4).unwrap(),
-        b"01234",
-        "one more, so that it shows"
-    );
+    assert_eq!(Host.read(path, 4).unwrap(), b"01234", "one more, so that it shows");
     assert!(Host.read("surely/not/there", 10).is_err());
 }
 

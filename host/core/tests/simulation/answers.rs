@@ -1,0 +1,115 @@
+//! Good answers, and bad ones of every kind.
+//!
+//! Invariant: none of them depends on anything but its arguments and chance.
+
+use idumb_core::{
+    CriterionId, Effect, Evidence, EvidenceId, Examination, Failure, FailureKind, Finding, Input,
+    Observed, Other, Plan, Role, Trouble, Verdict,
+};
+
+use crate::rng::Rng;
+
+pub(crate) fn question(effect: &Effect, token: u64) -> Option<Input> {
+    let (Effect::Build { task, epoch, .. } | Effect::Validate { task, epoch, .. }) = effect else {
+        return None;
+    };
+    let option = |text: &str| (text.to_owned(), text.to_owned());
+    Some(Input::Ask {
+        task: task.clone(),
+        epoch: *epoch,
+        token,
+        question: String::new(),
+        options: vec![option("yes"), option("pause")],
+    })
+}
+
+pub(crate) fn refused(effect: &Effect, rng: &mut Rng) -> Input {
+    let Effect::Integrate { task, epoch, .. } = effect else {
+        unreachable!("only integrations are refused");
+    };
+    let outside = Trouble::Conflict {
+        path: "a/1".to_owned(),
+        with: Other::Outside { expected: None, found: None },
+    };
+    let message = "no space".to_owned();
+    let result = Err(if rng.chance(70) { outside } else { Trouble::Error { message } });
+    Input::Integrated { task: task.clone(), epoch: *epoch, result }
+}
+
+pub(crate) fn integrated(effect: &Effect) -> Input {
+    let Effect::Integrate { task, epoch, .. } = effect else {
+        unreachable!("only integrations integrate");
+    };
+    Input::Integrated { task: task.clone(), epoch: *epoch, result: Ok(Vec::new()) }
+}
+
+pub(crate) fn trouble(rng: &mut Rng) -> Trouble {
+    let message = String::new();
+    match rng.below(8) {
+        0 => Trouble::Error { message },
+        1 => Trouble::Trap { message },
+        2 => Trouble::Timeout { after_ms: 1000 },
+        n => Trouble::Failure(Failure {
+            kind: FailureKind::Other,
+            message,
+            step: None,
+            retryable: n > 3,
+        }),
+    }
+}
+
+pub(crate) fn passing(asked: &[CriterionId], id: &EvidenceId) -> Examination {
+    let finding = |criterion: &CriterionId| Finding {
+        criterion: criterion.clone(),
+        verdict: Verdict::Pass,
+        evidence: vec![id.clone()],
+        note: String::new(),
+    };
+    Examination {
+        findings: asked.iter().map(finding).collect(),
+        evidence: vec![Evidence {
+            id: id.clone(),
+            observed: Observed::Dir { path: String::new() },
+        }],
+    }
+}
+
+/// Makes an examination unfit to pass, in one of the ways there are.
+pub(crate) fn spoil(examination: &mut Examination, rng: &mut Rng) {
+    let index = rng.below(examination.findings.len());
+    let finding = &mut examination.findings[index];
+    match rng.below(6) {
+        0 => finding.verdict = Verdict::Fail,
+        1 => finding.verdict = Verdict::Inconclusive,
+        2 => finding.evidence.clear(),
+        3 => finding.evidence.push(EvidenceId::new("invented").expect("an identifier")),
+        4 => {
+            let twice = finding.clone();
+            examination.findings.push(twice);
+        }
+        _ => {
+            examination.findings.remove(index);
+        }
+    }
+}
+
+pub(crate) fn phase_checked(
+    plan: &Plan,
+    rng: &mut Rng,
+    bad: u32,
+    role: Role,
+) -> Result<(Vec<CriterionId>, Examination), Trouble> {
+    if rng.chance(bad / 4) {
+        return Err(trouble(rng));
+    }
+    if role == Role::IntegrationChecker && rng.chance(50) {
+        return Ok((Vec::new(), Examination::default()));
+    }
+    let criteria = plan.tasks.iter().flat_map(|task| &task.accept);
+    let asked: Vec<CriterionId> = criteria.map(|criterion| criterion.id.clone()).collect();
+    let mut examination = passing(&asked, &EvidenceId::new("e0").expect("an identifier"));
+    if rng.chance(bad) {
+        spoil(&mut examination, rng);
+    }
+    Ok((asked, examination))
+}

@@ -1,0 +1,14 @@
+//! Builds the misbehaving agents for `wasm32-wasip2`, and leaves them in `OUT_DIR`.
+
+use std::process::ExitCode;
+
+use idumb_build_guests::Guests;
+
+fn main() -> ExitCode {
+    Guests {
+        folder: "tests/guests",
+        names: &["misbehaving-builder", "misbehaving-validator"],
+        libraries: &["plugins/sdk"],
+    }
+    .build()
+}

@@ -1,0 +1,18 @@
+//! Agents that misbehave on purpose: components for `wasm32-wasip2`, as bytes.
+//!
+//! Invariant: a behaviour that no test is named after fails the build of the tests, which
+//! hand [`for_each_builder_behaviour`] and [`for_each_validator_behaviour`] a macro that
+//! looks for it.
+
+#[path = "../misbehaving-builder/src/list.rs"]
+mod builder;
+#[path = "../misbehaving-validator/src/list.rs"]
+mod validator;
+
+/// A builder that does what the task's option `do` names.
+pub static MISBEHAVING_BUILDER: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/misbehaving-builder.wasm"));
+
+/// A validator that does what the task's option `do` names.
+pub static MISBEHAVING_VALIDATOR: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/misbehaving-validator.wasm"));
