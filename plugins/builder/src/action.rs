@@ -34,8 +34,6 @@ pub(crate) struct Write {
     content: String,
     #[serde(default = "yes")]
     overwrite: bool,
-    #[serde(default)]
-    executable: bool,
 }
 
 fn yes() -> bool {
@@ -137,13 +135,6 @@ impl Action {
     /// What the types of the arguments cannot say.
     fn check(&self) -> Result<(), Failure> {
         let why = match self {
-            Self::Write(step) if step.executable => {
-                return Err(Failure::unsupported(format!(
-                    "{} cannot be made executable: files are reached by WASI 0.2, which has no \
-                     word for it",
-                    step.path
-                )));
-            }
             Self::Replace(step) if step.find.is_empty() => "`find` is empty",
             Self::Replace(step) if step.count == 0 => "`count` is 0, so there is nothing to do",
             Self::Template(step) if step.template.is_some() == step.from.is_some() => {

@@ -251,12 +251,6 @@ fn nothing_is_done_before_all_is_understood() {
         ("write", json!({"path": "b", "content": "", "mode": 7}), Invalid, "unknown field `mode`"),
         (
             "write",
-            json!({"path": "b", "content": "", "executable": true}),
-            Unsupported,
-            "b cannot be made executable",
-        ),
-        (
-            "write",
             json!({"path": "/etc/passwd", "content": ""}),
             Invalid,
             "is no path of the project",

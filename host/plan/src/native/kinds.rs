@@ -94,7 +94,6 @@ pub(crate) const STEPS: &[Kind] = &[
             must("path", Written),
             must("content", Text),
             may("overwrite", Flag),
-            may("executable", Flag),
         ],
     },
     Kind {
