@@ -165,9 +165,13 @@ impl Opened<'_> {
             }
             Start::Resume(recorded, events) => {
                 let established = Established::before(&journal, &plan)?;
+                let prerequisites = established.prerequisites(&plan);
                 let config = self.config(recorded.run, bindings);
                 let mut run = Run::recover(plan, config, &events);
-                run.resume(driver::now());
+                let now = driver::now();
+                run.resume(now);
+                // Only a run that never got beyond its prerequisites takes them in.
+                run.handle(now, Input::Begin { prerequisites });
                 let reporters = report::reporters(args.output.format);
                 let driver = self.driver(run, true, journal, roster, established, reporters)?;
                 driver.workshop.warm_up();
@@ -264,9 +268,9 @@ impl Opened<'_> {
         let events = recorded_events(journal, run)?;
         let recorded = recorded_config(&events)?;
         let old = driver::recover(recorded_plan(journal, run)?, &events)?;
-        if old.state().step < Some(WorkflowStep::ExecutionLoop) {
-            // It ended before anything was executed: there is nothing to go on with.
-            return if args.resume { Err(nothing_to_resume(number).into()) } else { Ok(Start::Fresh) };
+        if old.state().step < Some(WorkflowStep::ExecutionLoop) && !args.resume {
+            // It ended before anything was executed: there is nothing that could be lost.
+            return Ok(Start::Fresh);
         }
         let progress = old.progress(driver::now());
         if !args.resume {
