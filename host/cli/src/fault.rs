@@ -59,7 +59,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(code) = self.code {
-            write!(f, "{code} {}: ", code.cause())?;
+            write!(f, "{}: ", code.cause())?;
         }
         f.write_str(&self.message)
     }

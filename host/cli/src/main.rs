@@ -49,6 +49,14 @@ fn main() -> ExitCode {
 
 /// Tells what went wrong; answers the exit status.
 fn told(error: &anyhow::Error, format: Format) -> u8 {
+    let reader_left = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(reader_left) {
+        // `idumb log | head` has what it wanted.
+        return fault::DONE;
+    }
     let fault = error.downcast_ref::<Fault>();
     let exit = fault.map_or(INTERNAL, |fault| fault.exit);
     if format == Format::Jsonl {

@@ -48,7 +48,7 @@ where
     let total = task.steps.len() as u32;
     let located = |index: u32, failure: Failure| {
         let kind = &task.steps[index as usize].kind;
-        let message = format!("step {} of {total} ({kind}): {}", index + 1, failure.message);
+        let message = format!("{kind}: {}", failure.message);
         Failure { message, ..failure }.at_step(index)
     };
     let mut actions = Vec::new();
