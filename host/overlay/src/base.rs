@@ -42,6 +42,9 @@ impl From<FileType> for Kind {
     }
 }
 
+/// How names begin that integration uses in the project's root. No guest sees them.
+pub(crate) const STAGED: &str = ".idumb-staged-";
+
 /// The project's root directory; cheap to clone.
 ///
 /// The handle stays on the same directory when the path it was opened by is renamed.
@@ -189,9 +192,7 @@ impl Base {
         }
         match path.rsplit_once('/') {
             None => rfs::openat(self.root(), path, flags, Mode::empty()),
-            Some((above, name)) => {
-                rfs::openat(self.walk(above)?, name, flags, Mode::empty())
-            }
+            Some((above, name)) => rfs::openat(self.walk(above)?, name, flags, Mode::empty()),
         }
     }
 
@@ -222,7 +223,9 @@ impl Base {
     /// Opens a regular file for reading. Never blocks, and never opens a device.
     pub(crate) fn open_file(&self, path: &str) -> Result<(File, Probe), FsError> {
         // Opening a device can have effects of its own, so look before opening, and after it.
-        let Some(probe) = self.probe(path)? else { return Err(FsError::NoEntry) };
+        let Some(probe) = self.probe(path)? else {
+            return Err(FsError::NoEntry);
+        };
         require_file(probe.kind)?;
         let fd = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let probe = Probe::of(&fd)?;

@@ -51,13 +51,7 @@ pub(crate) fn tree(
     Ok(tree)
 }
 
-fn child(
-    tree: &mut Tree,
-    dir: NodeId,
-    path: &str,
-    after: &Entry,
-    blobs: &Arc<dyn Blobs>,
-) -> Child {
+fn child(tree: &mut Tree, dir: NodeId, path: &str, after: &Entry, blobs: &Arc<dyn Blobs>) -> Child {
     match after {
         Entry::Dir => Child::Dir(tree.add_dir(dir, last_name(path).into(), None, None)),
         Entry::File { digest, size, executable } => {

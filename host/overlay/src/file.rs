@@ -43,7 +43,13 @@ pub(crate) enum Body {
     /// In the base, at the origin.
     Base { file: Option<Arc<File>> },
     /// In the blob store.
-    Kept { blobs: Arc<dyn Blobs>, digest: Digest, size: u64, executable: bool, file: Option<Arc<File>> },
+    Kept {
+        blobs: Arc<dyn Blobs>,
+        digest: Digest,
+        size: u64,
+        executable: bool,
+        file: Option<Arc<File>>,
+    },
     /// In the upper.
     Upper { upper: UpperFile, executable: bool, file: Option<Arc<File>> },
 }
@@ -202,7 +208,9 @@ impl FileNode {
             return Ok(offset.unwrap_or(0));
         }
         let file = self.make_private(&mut state, base, upper, true)?;
-        let Body::Upper { upper: held, .. } = &mut state.body else { return Err(FsError::Invalid) };
+        let Body::Upper { upper: held, .. } = &mut state.body else {
+            return Err(FsError::Invalid);
+        };
         let old = held.size();
         let offset = offset.unwrap_or(old);
         let end = offset.checked_add(buf.len() as u64).ok_or(FsError::FileTooLarge)?;
@@ -222,7 +230,9 @@ impl FileNode {
         let mut state = self.write();
         upper.require_open()?;
         let file = self.make_private(&mut state, base, upper, len > 0)?;
-        let Body::Upper { upper: held, .. } = &mut state.body else { return Err(FsError::Invalid) };
+        let Body::Upper { upper: held, .. } = &mut state.body else {
+            return Err(FsError::Invalid);
+        };
         let old = held.size();
         held.resize(len)?;
         if let Err(error) = file.set_len(len) {

@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use idumb_core::{Capability, Decision, DenialReason, Grants, is_protected};
 
+use crate::base::STAGED;
+
 /// How many answers are remembered; they are forgotten together when there are more.
 const MEMO: usize = 1 << 15;
 
@@ -65,6 +67,11 @@ impl Gate {
             let no_dir = no.filter(|_| self.grants.writes.is_empty());
             return Leave { sight: Sight::OnTheWay, no_write: no, no_dir };
         }
+        if path.starts_with(STAGED) {
+            let reason = DenialReason::Protected;
+            let no = Some(reason);
+            return Leave { sight: Sight::Hidden(reason), no_write: no, no_dir: no };
+        }
         let guarded = is_guarded(path);
         let no_write = self.refusal(Capability::Write, path, guarded);
         let sight = match self.refusal(Capability::Read, path, guarded) {
@@ -94,9 +101,8 @@ impl Gate {
 
     /// Whether something below `dir` is granted. A wildcard leads nowhere below a guarded name.
     fn leads_on(&self, capability: Capability, dir: &str, guarded: bool) -> bool {
-        let below = |literal: &str| {
-            literal.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
-        };
+        let below =
+            |literal: &str| literal.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
         self.grants.of(capability).any(|glob| match glob.as_literal() {
             Some(literal) => below(literal),
             None => !guarded && glob.may_match_below(dir),
@@ -170,6 +176,7 @@ mod tests {
             (&all, ".\u{17f}sh/id", Hidden(Protected)),
             (&all, ".env", Hidden(Protected)),
             (&all, ".env.d/secret", Hidden(Protected)),
+            (&all, ".idumb-staged-x", Hidden(Protected)),
             (&all, "größe.txt", Readable),
             (&none, "", OnTheWay),
             (&none, "a", Hidden(NotGranted)),

@@ -153,13 +153,14 @@ fn integrate_by(
     slots.sync()?;
 
     let mut done: Vec<Done<'_>> = Vec::new();
-    for change in in_order(&open) {
-        if let Err(error) = stepper.step(change, &mut done) {
-            done.iter().rev().try_for_each(|step| stepper.undo(step))?;
-            sync_parents(base, &open)?;
-            change_set.changes.iter().try_for_each(|change| stepper.clear(change))?;
-            return Err(error);
-        }
+    let mut steps = in_order(&open).into_iter();
+    let went = steps.try_for_each(|change| stepper.step(change, &mut done));
+    // Once more at the end: an editor that holds an old file open may have written to it since.
+    if let Err(error) = went.and_then(|()| done.iter().try_for_each(|step| stepper.recheck(step))) {
+        done.iter().rev().try_for_each(|step| stepper.undo(step))?;
+        sync_parents(base, &open)?;
+        change_set.changes.iter().try_for_each(|change| stepper.clear(change))?;
+        return Err(error);
     }
     // Also what a run that was cut short had changed: it may not have come to syncing it.
     let all: Vec<&Change> = change_set.changes.iter().collect();

@@ -133,7 +133,7 @@ mod tests {
         let reads: Vec<(&str, Seen)> =
             record.reads.iter().map(|read| (read.path.as_str(), read.seen)).collect();
         assert_eq!(reads, [("src", Seen::Listing), ("src/kept", Seen::Metadata)]);
-        assert_eq!(record.stale_read(&BTreeSet::from(["src/7"])), Some("src"));
+        assert_eq!(record.stale_read(&BTreeSet::from(["src/7"])), Some(("src", "src/7")));
     }
 
     #[test]

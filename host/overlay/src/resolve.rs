@@ -167,13 +167,23 @@ impl Call<'_> {
     }
 
     fn enter(&mut self, walk: &mut Walk, part: Part, spelled: &str) -> Result<(), FsError> {
-        match self.see(walk.at, &part.name)?.ok_or(FsError::NoEntry)? {
-            Child::Dir(dir) => {
+        match self.see(walk.at, &part.name)? {
+            Some(Child::Dir(dir)) => {
                 walk.at = dir;
                 Ok(())
             }
-            Child::Link(link) => self.expand(walk, &link, part.slash, spelled),
-            Child::File(_) | Child::Other(_) => Err(FsError::NotDirectory),
+            Some(Child::Link(link)) => self.expand(walk, &link, part.slash, spelled),
+            Some(Child::File(_) | Child::Other(_)) => Err(FsError::NotDirectory),
+            None => {
+                let from = join(&self.tree.path_of(walk.at)?, &part.name);
+                let rest = walk.left.iter().rev().map(|part| part.name.as_str());
+                let rest: Vec<&str> = rest.filter(|name| *name != ".").collect();
+                if !rest.contains(&"..") {
+                    let path = rest.iter().fold(from, |path, name| join(&path, name));
+                    self.missing = Some(path);
+                }
+                Err(FsError::NoEntry)
+            }
         }
     }
 
@@ -242,7 +252,9 @@ impl Call<'_> {
         if let Some(known) = node.names.get(name) {
             return Ok(known.child.clone());
         }
-        let Some(path) = self.tree.base_path(dir, name)? else { return Ok(None) };
+        let Some(path) = self.tree.base_path(dir, name)? else {
+            return Ok(None);
+        };
         let Some(probe) = self.shared.base.probe(&path)? else {
             self.shared.recorder.saw(&path, Seen::Absent);
             return Ok(None);
@@ -251,13 +263,9 @@ impl Call<'_> {
         let origin: Arc<str> = path.into();
         let child = match probe.kind {
             Kind::Dir => Child::Dir(self.tree.add_dir(dir, Arc::clone(&name), Some(origin), None)),
-            Kind::File => {
-                Child::File(Arc::new(FileNode::from_base(self.tree.next_id(), origin)))
-            }
+            Kind::File => Child::File(Arc::new(FileNode::from_base(self.tree.next_id(), origin))),
             Kind::Symlink => self.base_link(origin)?,
-            Kind::Other => {
-                Child::Other(Arc::new(OtherNode { id: self.tree.next_id(), origin }))
-            }
+            Kind::Other => Child::Other(Arc::new(OtherNode { id: self.tree.next_id(), origin })),
         };
         let entry = Name { child: Some(child.clone()), in_base: true };
         self.tree.dir_mut(dir)?.names.insert(name, entry);

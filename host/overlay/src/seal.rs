@@ -182,16 +182,7 @@ impl Sealing<'_> {
     }
 
     fn read_file(&self, file: &FileNode, path: &str) -> Result<Entry, SealError> {
-        let same_size = match &*file.read() {
-            state => match (&state.body, &state.before) {
-                (Body::Upper { upper, .. }, Some(before @ Entry::File { size, .. })) => {
-                    (*size == upper.size()).then(|| before.clone())
-                }
-                _ => None,
-            },
-        };
-        if let Some(before) = same_size {
-            // Written back as it was: nothing to keep.
+        if let Some(before) = may_be_unchanged(file, path) {
             let entry = self.hash_file(file, path)?;
             if entry == before {
                 return Ok(entry);
@@ -281,7 +272,9 @@ impl Sealing<'_> {
                     if state.base_changed {
                         self.base_changed.insert(origin.to_string());
                     }
-                    let Some(entry) = state.before.clone() else { continue };
+                    let Some(entry) = state.before.clone() else {
+                        continue;
+                    };
                     entry
                 }
             };
@@ -346,6 +339,21 @@ impl Sealing<'_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What stood at `path`, if the file may have been written back as it was, so that nothing need be
+/// kept. A file that stands anywhere else too is a change there, whatever its content.
+fn may_be_unchanged(file: &FileNode, path: &str) -> Option<Entry> {
+    let state = file.read();
+    let only_here = state.names == 1 && file.origin.as_deref() == Some(path);
+    match (&state.body, &state.before) {
+        (Body::Upper { upper, .. }, Some(before @ Entry::File { size, .. }))
+            if only_here && *size == upper.size() =>
+        {
+            Some(before.clone())
+        }
+        _ => None,
     }
 }
 

@@ -67,11 +67,17 @@ pub(crate) struct Project {
 impl Project {
     /// Makes the files: `a/b` with a content, `a/` a directory, `a -> b` a link.
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let project = Self {
-            dir: TempDir::new().unwrap(),
-            store: Arc::new(Store::new()),
-            openat2: true,
-        };
+        Self::within(TempDir::new().unwrap(), files)
+    }
+
+    /// As [`Self::new`], on a disk without delays if there is one.
+    pub(crate) fn in_memory(files: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Self::within(dir.unwrap(), files)
+    }
+
+    fn within(dir: TempDir, files: &[(&str, &str)]) -> Self {
+        let project = Self { dir, store: Arc::new(Store::new()), openat2: true };
         fs::create_dir(project.root()).unwrap();
         project.add(files);
         project
@@ -123,7 +129,10 @@ impl Project {
         view.seal(&*self.store).unwrap()
     }
 
-    pub(crate) fn integrate(&self, changes: &ChangeSet) -> Result<Integrated, crate::IntegrateError> {
+    pub(crate) fn integrate(
+        &self,
+        changes: &ChangeSet,
+    ) -> Result<Integrated, crate::IntegrateError> {
         integrate(&self.base(), changes, &*self.store, &self.dir.path().join("staging"))
     }
 

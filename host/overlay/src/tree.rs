@@ -72,7 +72,8 @@ impl Tree {
 
     /// The directory, with or without a name; `NoEntry` once it is forgotten.
     pub(crate) fn dir(&self, id: NodeId) -> Result<&DirNode, FsError> {
-        let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation);
+        let slot =
+            self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation);
         slot.and_then(|slot| slot.dir.as_ref()).ok_or(FsError::NoEntry)
     }
 
@@ -185,7 +186,9 @@ impl Tree {
     /// name stood for: it may have other names.
     pub(crate) fn detach(&mut self, dir: NodeId, name: &str) -> Result<(), FsError> {
         let from = self.dir_mut(dir)?;
-        let Some(entry) = from.names.get_mut(name) else { return Err(FsError::NoEntry) };
+        let Some(entry) = from.names.get_mut(name) else {
+            return Err(FsError::NoEntry);
+        };
         let child = entry.child.take().ok_or(FsError::NoEntry)?;
         if !entry.in_base {
             from.names.remove(name);

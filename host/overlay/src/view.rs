@@ -254,7 +254,7 @@ impl Shared {
 
     /// Begins an operation; it has the tree to itself until it ends.
     pub(crate) fn call(&self, operation: &'static str) -> Call<'_> {
-        Call { shared: self, tree: self.lock(), operation, denied: false }
+        Call { shared: self, tree: self.lock(), operation, denied: false, missing: None }
     }
 }
 
@@ -265,4 +265,6 @@ pub(crate) struct Call<'a> {
     pub(crate) operation: &'static str,
     /// Whether it was refused something, though the guest was told less.
     pub(crate) denied: bool,
+    /// The path that resolution could not reach, since a directory on the way to it is missing.
+    pub(crate) missing: Option<String>,
 }

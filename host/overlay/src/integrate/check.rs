@@ -49,9 +49,7 @@ pub(super) fn well_formed(change_set: &ChangeSet) -> Result<(), IntegrateError> 
         change_set.changes.iter().map(|change| (change.path.as_str(), change)).collect();
     for change in &change_set.changes {
         let above = by_path.get(parent(&change.path));
-        if change.after.is_some()
-            && above.is_some_and(|above| above.after != Some(Entry::Dir))
-        {
+        if change.after.is_some() && above.is_some_and(|above| above.after != Some(Entry::Dir)) {
             let why = format!("{:?} is to be where no directory is to be", change.path);
             return Err(IntegrateError::Malformed(why));
         }

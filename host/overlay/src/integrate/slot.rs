@@ -15,15 +15,16 @@ use rustix::io::Errno;
 
 use super::IntegrateError;
 use crate::Base;
-use crate::base::{Found, found_in, is_absent, parent};
+use crate::base::{Found, STAGED, found_in, parent};
 
 /// Where a slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     /// In the staging directory.
     Staging,
-    /// Beside the path, for a project on another file system than the staging directory.
-    Beside,
+    /// In the project's root, for a project on another file system than the staging directory.
+    /// Not beside the path: a directory that is to go has to be empty.
+    Root,
 }
 
 /// What a slot is for.
@@ -39,8 +40,8 @@ pub(super) enum Use {
 pub(super) const ALL: [(Side, Use); 4] = [
     (Side::Staging, Use::New),
     (Side::Staging, Use::Out),
-    (Side::Beside, Use::New),
-    (Side::Beside, Use::Out),
+    (Side::Root, Use::New),
+    (Side::Root, Use::Out),
 ];
 
 pub(super) struct Slots<'a> {
@@ -80,26 +81,19 @@ impl<'a> Slots<'a> {
         Ok(Self { base, staging, change_set, exchange: Cell::new(exchange) })
     }
 
-    /// The slot of a path; `None`: the directory that it would be in is not there.
-    pub(super) fn slot(&self, path: &str, side: Side, what: Use) -> io::Result<Option<Slot>> {
+    /// The slot of a path.
+    pub(super) fn slot(&self, path: &str, side: Side, what: Use) -> io::Result<Slot> {
         let tag = Digest::of(format!("{}\0{path}", self.change_set).as_bytes()).to_hex();
         let suffix = match what {
             Use::New => "",
             Use::Out => ".out",
         };
-        Ok(match side {
-            Side::Staging => {
-                let dir = self.staging.try_clone()?;
-                Some(Slot { dir, name: format!("{}{suffix}", &tag[..32]) })
-            }
-            Side::Beside => match self.base.open_dir(parent(path)) {
-                Ok(dir) => {
-                    Some(Slot { dir, name: format!(".idumb-staged-{}{suffix}", &tag[..32]) })
-                }
-                Err(errno) if is_absent(errno) => None,
-                Err(errno) => return Err(errno.into()),
-            },
-        })
+        let (dir, prefix) = match side {
+            Side::Staging => (self.staging.try_clone()?, ""),
+            Side::Root => (self.base.open_dir("")?, STAGED),
+        };
+        let name = format!("{prefix}{}{suffix}", &tag[..32]);
+        Ok(Slot { dir, name })
     }
 
     /// Makes the names in the staging directory durable.
@@ -152,9 +146,7 @@ impl Slot {
             Err(Errno::PERM | Errno::NOTSUP) => {
                 match rfs::statat(&to.dir, &to.name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(_) => Err(Errno::EXIST),
-                    Err(Errno::NOENT) => {
-                        rfs::renameat(&self.dir, &self.name, &to.dir, &to.name)
-                    }
+                    Err(Errno::NOENT) => rfs::renameat(&self.dir, &self.name, &to.dir, &to.name),
                     Err(errno) => Err(errno),
                 }
             }
@@ -227,7 +219,9 @@ pub(super) struct Look {
 impl Look {
     fn apply(&self, file: impl AsFd) -> Result<(), Errno> {
         let file = file.as_fd();
-        let Some((mode, owner)) = self.like else { return Ok(()) };
+        let Some((mode, owner)) = self.like else {
+            return Ok(());
+        };
         let own = rfs::fstat(file)?;
         if (own.st_uid, own.st_gid) != owner {
             let (uid, gid) = (rfs::Uid::from_raw(owner.0), rfs::Gid::from_raw(owner.1));

@@ -47,14 +47,8 @@ fn same(found: &Option<Found>, entry: &Option<Entry>) -> bool {
 }
 
 impl<'a> Stepper<'a> {
-    fn slot(&self, path: &str, side: Side, what: Use) -> Result<Option<Slot>, IntegrateError> {
+    fn slot(&self, path: &str, side: Side, what: Use) -> Result<Slot, IntegrateError> {
         self.slots.slot(path, side, what).map_err(IntegrateError::io(path))
-    }
-
-    /// The slot, whose directory must be there.
-    fn open_slot(&self, path: &str, side: Side, what: Use) -> Result<Slot, IntegrateError> {
-        let slot = self.slot(path, side, what)?;
-        slot.ok_or_else(|| IntegrateError::os(path)(Errno::NOENT))
     }
 
     fn found(&self, path: &str) -> Result<Option<Found>, IntegrateError> {
@@ -73,7 +67,7 @@ impl<'a> Stepper<'a> {
         let path = change.path.as_str();
         let (os, fs) = (IntegrateError::os(path), IntegrateError::fs(path));
         for (side, what) in ALL {
-            let Some(slot) = self.slot(path, side, what)? else { continue };
+            let slot = self.slot(path, side, what)?;
             let held = slot.found().map_err(&fs)?;
             if held.is_none() {
                 continue;
@@ -91,6 +85,12 @@ impl<'a> Stepper<'a> {
                 slot.move_to(&place).map_err(&os)?;
             } else if same(&now, &change.after) && what == Use::New {
                 slot.exchange(&place).map_err(&os)?;
+            } else if same(&now, &change.after) {
+                // Its own slot for new content is free, or was found to hold nothing else.
+                let aside = self.slot(path, side, Use::New)?;
+                aside.remove().map_err(&os)?;
+                place.move_to(&aside).map_err(&os)?;
+                slot.move_to(&place).map_err(&os)?;
             } else {
                 // The path changed yet again. Neither version is thrown away.
                 return Err(self.conflict(change)?);
@@ -104,7 +104,7 @@ impl<'a> Stepper<'a> {
     pub(super) fn clear(&self, change: &Change) -> Result<(), IntegrateError> {
         let (os, fs) = (IntegrateError::os(&change.path), IntegrateError::fs(&change.path));
         for (side, what) in ALL {
-            let Some(slot) = self.slot(&change.path, side, what)? else { continue };
+            let slot = self.slot(&change.path, side, what)?;
             slot.remove_part().map_err(IntegrateError::io(&change.path))?;
             let held = slot.found().map_err(&fs)?;
             if held.is_some() && self.is_known(change, &slot, &held)? {
@@ -116,7 +116,7 @@ impl<'a> Stepper<'a> {
 
     /// Readies what is to be put in place, in the staging directory.
     pub(super) fn stage(&self, change: &Change) -> Result<(), IntegrateError> {
-        let slot = self.open_slot(&change.path, Side::Staging, Use::New)?;
+        let slot = self.slot(&change.path, Side::Staging, Use::New)?;
         self.fill(change, &slot)
     }
 
@@ -198,23 +198,23 @@ impl<'a> Stepper<'a> {
         }
     }
 
-    /// Does `go` from the staging directory, or from beside the path if that is elsewhere.
+    /// Does `go` from the staging directory, or from the project's root if that is elsewhere.
     fn on_either_side<T>(
         &self,
         change: &Change,
         what: Use,
         go: impl Fn(&Slot) -> Result<T, Errno>,
     ) -> Result<Result<(T, Side), Errno>, IntegrateError> {
-        let slot = self.open_slot(&change.path, Side::Staging, what)?;
+        let slot = self.slot(&change.path, Side::Staging, what)?;
         match go(&slot) {
             Err(Errno::XDEV) => {}
             other => return Ok(other.map(|value| (value, Side::Staging))),
         }
-        let slot = self.open_slot(&change.path, Side::Beside, what)?;
+        let slot = self.slot(&change.path, Side::Root, what)?;
         if what == Use::New {
             self.fill(change, &slot)?;
         }
-        Ok(go(&slot).map(|value| (value, Side::Beside)))
+        Ok(go(&slot).map(|value| (value, Side::Root)))
     }
 
     fn put_in(&self, change: &Change, place: &Slot) -> Result<Did, IntegrateError> {
@@ -233,7 +233,7 @@ impl<'a> Stepper<'a> {
             Err(Errno::NOENT) => return Err(self.conflict(change)?),
             Err(errno) => return Err(os(errno)),
         };
-        let slot = self.open_slot(path, side, Use::Out)?;
+        let slot = self.slot(path, side, Use::Out)?;
         if self.is_before(change, &slot)? {
             return Ok(Did::TakenOut(side));
         }
@@ -257,7 +257,7 @@ impl<'a> Stepper<'a> {
             Err(Errno::NOENT) => return Err(self.conflict(change)?),
             Err(errno) => return Err(os(errno)),
         };
-        let slot = self.open_slot(path, side, Use::New)?;
+        let slot = self.slot(path, side, Use::New)?;
         if self.is_before(change, &slot)? {
             return Ok(Some(Did::Exchanged(side)));
         }
@@ -269,6 +269,23 @@ impl<'a> Stepper<'a> {
     fn is_before(&self, change: &Change, slot: &Slot) -> Result<bool, IntegrateError> {
         let held = slot.found().map_err(IntegrateError::fs(&change.path))?;
         Ok(same(&held, &change.before) && self.is_known(change, slot, &held)?)
+    }
+
+    /// Refuses a step whose old version has changed since it was moved out.
+    pub(super) fn recheck(&self, done: &Done<'_>) -> Result<(), IntegrateError> {
+        let (side, what) = match done.what {
+            Did::Exchanged(side) => (side, Use::New),
+            Did::TakenOut(side) => (side, Use::Out),
+            Did::MadeDir | Did::RemovedDir | Did::Placed(_) => return Ok(()),
+        };
+        let (change, path) = (done.change, &done.change.path);
+        let slot = self.slot(path, side, what)?;
+        if self.is_before(change, &slot)? {
+            return Ok(());
+        }
+        let found = slot.found().map_err(IntegrateError::fs(path))?;
+        let conflict = conflict(path, change.before.clone(), found);
+        Err(IntegrateError::Conflict(vec![conflict]))
     }
 
     /// Whether a slot holds nothing but one of the change's sides: nothing that would be missed.
@@ -292,7 +309,9 @@ impl<'a> Stepper<'a> {
         let change = done.change;
         let path = change.path.as_str();
         let os = IntegrateError::os(path);
-        let Ok(place) = Slot::at(self.base, path) else { return Ok(()) };
+        let Ok(place) = Slot::at(self.base, path) else {
+            return Ok(());
+        };
         let is_after = |slot: &Slot| -> Result<bool, IntegrateError> {
             Ok(same(&slot.found().map_err(IntegrateError::fs(path))?, &change.after))
         };
@@ -309,7 +328,7 @@ impl<'a> Stepper<'a> {
                 }
             }
             Did::Placed(side) => {
-                let slot = self.open_slot(path, side, Use::New)?;
+                let slot = self.slot(path, side, Use::New)?;
                 match place.move_to(&slot) {
                     Ok(()) if is_after(&slot)? => Ok(()),
                     Ok(()) => slot.move_to(&place).map_err(os),
@@ -318,7 +337,7 @@ impl<'a> Stepper<'a> {
                 }
             }
             Did::Exchanged(side) => {
-                let slot = self.open_slot(path, side, Use::New)?;
+                let slot = self.slot(path, side, Use::New)?;
                 match slot.exchange(&place) {
                     Ok(()) if is_after(&slot)? => Ok(()),
                     Ok(()) => slot.exchange(&place).map_err(os),
@@ -326,12 +345,10 @@ impl<'a> Stepper<'a> {
                     Err(errno) => Err(os(errno)),
                 }
             }
-            Did::TakenOut(side) => {
-                match self.open_slot(path, side, Use::Out)?.move_to(&place) {
-                    Ok(()) | Err(Errno::EXIST) => Ok(()),
-                    Err(errno) => Err(os(errno)),
-                }
-            }
+            Did::TakenOut(side) => match self.slot(path, side, Use::Out)?.move_to(&place) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(os(errno)),
+            },
         }
     }
 }

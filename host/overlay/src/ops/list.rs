@@ -64,7 +64,9 @@ impl Call<'_> {
         if dir.names.values().any(|known| known.child.is_some()) {
             return Ok(false);
         }
-        let Some(base) = dir.base.as_deref() else { return Ok(true) };
+        let Some(base) = dir.base.as_deref() else {
+            return Ok(true);
+        };
         let listed = self.shared.base.list(base, dir.names.len())?;
         let taken = |name: &str| dir.names.contains_key(name);
         Ok(listed.iter().all(|entry| entry.name.as_deref().is_some_and(taken)))

@@ -18,7 +18,9 @@ impl WorkView {
     pub fn mkdir(&self, dir: NodeId, path: &str) -> Result<(), FsError> {
         let mut call = self.view.0.call("mkdir");
         let (parent, last) = call.resolve_parent(dir, path)?;
-        let Last::Name(name, _) = last else { return Err(FsError::Exist) };
+        let Last::Name(name, _) = last else {
+            return Err(FsError::Exist);
+        };
         match call.look(parent, &name)? {
             Look::Hidden(reason) => {
                 return Err(call.deny_at(Capability::Write, parent, &name, reason));

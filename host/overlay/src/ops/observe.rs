@@ -5,6 +5,7 @@
 use idumb_core::{Capability, DenialReason, Digest, Observed, Seen};
 
 use crate::base::join;
+use crate::gate::Sight;
 use crate::node::{Child, NodeId};
 use crate::resolve::{How, Last};
 use crate::view::Call;
@@ -31,6 +32,15 @@ impl ReadView {
 }
 
 impl Call<'_> {
+    /// A directory on the way is missing, so the path is too, if that much may be known.
+    fn observe_missing(&mut self) -> Result<Observed, FsError> {
+        let path = self.missing.take().ok_or(FsError::NoEntry)?;
+        match self.shared.gate.leave(&path).sight {
+            Sight::Hidden(reason) => Err(self.deny(Capability::Read, &path, reason)),
+            Sight::OnTheWay | Sight::Readable => Ok(Observed::Absent { path }),
+        }
+    }
+
     fn observe(&mut self, root: NodeId, path: &str) -> Result<Observed, FsError> {
         let (dir, name, slash) = match self.resolve_parent(root, path) {
             Ok((dir, Last::Name(name, slash))) => (dir, name, slash),
@@ -38,10 +48,7 @@ impl Call<'_> {
                 self.saw(&Child::Dir(dir), Seen::Metadata);
                 return Ok(Observed::Dir { path: self.tree.path_of(dir)? });
             }
-            // A directory on the way is missing, and it may be seen that it is.
-            Err(FsError::NoEntry) if !self.denied => {
-                return Ok(Observed::Absent { path: path.to_owned() });
-            }
+            Err(FsError::NoEntry) => return self.observe_missing(),
             Err(error) => return Err(error),
         };
         let at = join(&self.tree.path_of(dir)?, &name);

@@ -18,7 +18,9 @@ impl WorkView {
     pub fn unlink(&self, dir: NodeId, path: &str) -> Result<(), FsError> {
         let mut call = self.view.0.call("unlink");
         let (parent, last) = call.resolve_parent(dir, path)?;
-        let Last::Name(name, slash) = last else { return Err(FsError::IsDirectory) };
+        let Last::Name(name, slash) = last else {
+            return Err(FsError::IsDirectory);
+        };
         let child = call.see(parent, &name)?.ok_or(FsError::NoEntry)?;
         if matches!(child, Child::Dir(_)) {
             return Err(FsError::IsDirectory);
@@ -45,7 +47,9 @@ impl WorkView {
             Last::DotDot => return Err(FsError::NotEmpty),
         };
         let child = call.see(parent, &name)?.ok_or(FsError::NoEntry)?;
-        let Child::Dir(id) = child else { return Err(FsError::NotDirectory) };
+        let Child::Dir(id) = child else {
+            return Err(FsError::NotDirectory);
+        };
         call.require_dir(parent, &name)?;
         self.upper.require_open()?;
         call.drop_dir(parent, &name, id)
@@ -85,12 +89,7 @@ impl Call<'_> {
     }
 
     /// Takes away a directory that must be empty.
-    pub(crate) fn drop_dir(
-        &mut self,
-        dir: NodeId,
-        name: &str,
-        id: NodeId,
-    ) -> Result<(), FsError> {
+    pub(crate) fn drop_dir(&mut self, dir: NodeId, name: &str, id: NodeId) -> Result<(), FsError> {
         if !self.is_empty_dir(id)? {
             return Err(FsError::NotEmpty);
         }

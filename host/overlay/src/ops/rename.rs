@@ -34,8 +34,7 @@ impl WorkView {
         new: &str,
     ) -> Result<(), FsError> {
         let mut call = self.view.0.call("rename");
-        let old = call.end(old_dir, old)?;
-        let new = call.end(new_dir, new)?;
+        let (old, new) = call.ends((old_dir, old), (new_dir, new))?;
         let child = call.see(old.dir, &old.name)?.ok_or(FsError::NoEntry)?;
         let target = match call.look(new.dir, &new.name)? {
             Look::Hidden(reason) => {
@@ -62,11 +61,19 @@ impl WorkView {
 }
 
 impl Call<'_> {
-    fn end(&mut self, dir: NodeId, path: &str) -> Result<End, FsError> {
-        match self.resolve_parent(dir, path)? {
-            (dir, Last::Name(name, slash)) => Ok(End { dir, name, slash }),
-            (_, Last::Dot | Last::DotDot) => Err(FsError::Busy),
-        }
+    /// Both ends; what is wrong on the way to either comes before what is wrong with an end.
+    fn ends(
+        &mut self,
+        (old_dir, old): (NodeId, &str),
+        (new_dir, new): (NodeId, &str),
+    ) -> Result<(End, End), FsError> {
+        let (old_dir, old) = self.resolve_parent(old_dir, old)?;
+        let (new_dir, new) = self.resolve_parent(new_dir, new)?;
+        let end = |dir, last| match last {
+            Last::Name(name, slash) => Ok(End { dir, name, slash }),
+            Last::Dot | Last::DotDot => Err(FsError::Busy),
+        };
+        Ok((end(old_dir, old)?, end(new_dir, new)?))
     }
 
     /// What Linux checks, in its order.
@@ -78,11 +85,8 @@ impl Call<'_> {
         target: Option<&Child>,
     ) -> Result<(), FsError> {
         match child {
-            Child::Dir(id) => {
-                if self.tree.is_within(new.dir, *id)? {
-                    return Err(FsError::Invalid);
-                }
-            }
+            Child::Dir(id) if self.tree.is_within(new.dir, *id)? => return Err(FsError::Invalid),
+            Child::Dir(_) => {}
             _ if old.slash || new.slash => return Err(FsError::NotDirectory),
             _ => {}
         }

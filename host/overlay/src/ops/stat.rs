@@ -95,16 +95,13 @@ impl WorkView {
     /// # Errors
     /// `NotPermitted` if it may not be written; `Unsupported` if it is no file; as
     /// [`ReadView::stat`] otherwise.
-    pub fn set_executable(
-        &self,
-        dir: NodeId,
-        path: &str,
-        executable: bool,
-    ) -> Result<(), FsError> {
+    pub fn set_executable(&self, dir: NodeId, path: &str, executable: bool) -> Result<(), FsError> {
         let mut call = self.view.0.call("set-executable");
         let found = call.find(dir, path, How { follow: true, create: false })?;
         let child = call.require_leave_to_set(&found)?;
-        let Child::File(file) = &child else { return Err(FsError::Unsupported) };
+        let Child::File(file) = &child else {
+            return Err(FsError::Unsupported);
+        };
         call.saw(&child, Seen::Content);
         file.set_executable(executable, &call.shared.base, &self.upper)
     }

@@ -34,7 +34,8 @@ fn ungranted_is_not_there_and_read_only_is_not_permitted() {
         fails(view.link(root, "src/a.rs", true, root, path), "NotPermitted");
     }
     fails(view.open(root, "secret/new", true, CREATE), "NoEntry");
-    for path in ["docs/b.md"] {
+    {
+        let path = "docs/b.md";
         fails(view.open(root, path, true, WRITE), "NotPermitted");
         fails(view.open(root, path, true, CREATE), "NotPermitted");
         fails(view.unlink(root, path), "NotPermitted");
@@ -134,7 +135,10 @@ fn a_name_hard_linked_in_the_base_is_a_file_of_its_own() {
 #[test]
 fn renaming_a_directory_needs_leave_for_all_that_moves() {
     let files = [
-        ("plain/a", ""), ("git/.git/config", ""), ("mixed/ok/x", ""), ("mixed/no/x", ""),
+        ("plain/a", ""),
+        ("git/.git/config", ""),
+        ("mixed/ok/x", ""),
+        ("mixed/no/x", ""),
         ("env/.env", ""),
     ];
     let project = Project::new(&files);

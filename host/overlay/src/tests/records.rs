@@ -20,7 +20,11 @@ fn what_was_seen_is_recorded_by_path_of_the_base() {
     fails(read(&view, "d/gone"), "NoEntry");
     names(&view, "d");
     let expected = [
-        ("d", Listing), ("d/a", Content), ("d/b", Metadata), ("d/gone", Absent), ("gone", Absent),
+        ("d", Listing),
+        ("d/a", Content),
+        ("d/b", Metadata),
+        ("d/gone", Absent),
+        ("gone", Absent),
         ("l", Content),
     ];
     assert_eq!(reads(&view), expected.map(|(path, seen)| (path.to_owned(), seen)));
@@ -50,8 +54,5 @@ fn what_an_attempt_rests_on_goes_stale() {
         assert!(record.stale_read(&BTreeSet::from([path])).is_some(), "{path} in {record:?}");
     }
     assert_eq!(record.stale_read(&BTreeSet::from(["kept"])), None);
-    assert_eq!(
-        record.writes,
-        ["created", "dir", "dir/x", "gone", "moved", "moved/x", "over"]
-    );
+    assert_eq!(record.writes, ["created", "dir", "dir/x", "gone", "moved", "moved/x", "over"]);
 }

@@ -208,3 +208,16 @@ fn diffs_show_what_the_digests_say() {
     project.store.put(Digest::of(b"text"), b"text");
     assert!(diff("gone").unwrap().contains("-text"));
 }
+
+#[test]
+fn content_that_is_moved_is_kept_even_if_it_was_written_back() {
+    let project = Project::new(&[("a", "a"), ("b", "b")]);
+    let view = project.work(&[], &["**"]);
+    write(&view, "a", "a").unwrap();
+    view.rename(view.root(), "a", view.root(), "moved").unwrap();
+    write(&view, "b", "b").unwrap();
+    view.link(view.root(), "b", false, view.root(), "linked").unwrap();
+    project.integrate(&project.seal(view).change_set).unwrap();
+    let expected = [("b", "- b"), ("linked", "- b"), ("moved", "- a")];
+    assert_eq!(project.tree(), expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+}
