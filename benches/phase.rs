@@ -28,12 +28,29 @@ fn main() {
     let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
     let mut out = String::new();
     let _ = writeln!(out, "/bin/true                         {nothing:>10.2?}");
-    let _ = writeln!(out, "idumb --version                   {version:>10.2?}  {:.1} x /bin/true", ratio(version, nothing));
-    let _ = writeln!(out, "process start to first task done  {:>10.2?}  {:.0} x /bin/true", phase.first, ratio(phase.first, nothing));
+    let _ = writeln!(
+        out,
+        "idumb --version                   {version:>10.2?}  {:.1} x /bin/true",
+        ratio(version, nothing)
+    );
+    let _ = writeln!(
+        out,
+        "process start to first task done  {:>10.2?}  {:.0} x /bin/true",
+        phase.first,
+        ratio(phase.first, nothing)
+    );
     let _ = writeln!(out, "{tasks} tasks, whole process        {:>10.2?}", phase.total);
     let _ = writeln!(out, "per task                          {per_task:>8.0} µs");
-    let _ = writeln!(out, "after the first task, per task    {:>8.0} µs", (phase.total - phase.first).as_secs_f64() * 1e6 / tasks as f64);
-    let _ = writeln!(out, "write+fsync of the same files     {plain:>10.2?}  the phase is {:.1} x that", ratio(phase.total, plain));
+    let _ = writeln!(
+        out,
+        "after the first task, per task    {:>8.0} µs",
+        (phase.total - phase.first).as_secs_f64() * 1e6 / tasks as f64
+    );
+    let _ = writeln!(
+        out,
+        "write+fsync of the same files     {plain:>10.2?}  the phase is {:.1} x that",
+        ratio(phase.total, plain)
+    );
     let _ = writeln!(out, "peak memory                       {:>6} MiB", phase.peak_kib / 1024);
     print(&out);
 }

@@ -129,9 +129,9 @@ impl From<ModeArg> for Mode {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a duration: write it like `90s`, `10m` or `1h 30m`"))?;
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| {
+        format!("`{text}` is not a duration: write it like `90s`, `10m` or `1h 30m`")
+    })?;
     match Duration::try_from(parsed) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("a timeout must be longer than nothing".to_owned()),

@@ -23,7 +23,8 @@ impl Desk for TaskDesk {
     fn progress(&self, done: u32, total: u32, message: &str) {
         let (task, message) = (self.task.clone(), message.to_owned());
         // Once the driver is gone there is nobody to tell.
-        let _ = self.messages.send(Message::Notice(Notice::Progress { task, done, total, message }));
+        let _ =
+            self.messages.send(Message::Notice(Notice::Progress { task, done, total, message }));
     }
 
     fn log(&self, line: &LogLine) {
@@ -33,8 +34,7 @@ impl Desk for TaskDesk {
 
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
         let (reply, answer) = oneshot::channel();
-        let message =
-            Message::Ask { task: self.task.clone(), epoch: self.epoch, question, reply };
+        let message = Message::Ask { task: self.task.clone(), epoch: self.epoch, question, reply };
         let sent = self.messages.send(message).is_ok();
         Box::pin(async move { if sent { answer.await.ok().flatten() } else { None } })
     }

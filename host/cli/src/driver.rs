@@ -322,8 +322,9 @@ pub(crate) fn recorded_events<A>(
 ) -> Result<Vec<Stamped>> {
     let stored = journal.events(run)?;
     let parse = |event: &idumb_journal::StoredEvent| {
-        serde_json::from_str(&event.body)
-            .with_context(|| format!("event {} of {run} is not one that this idumb knows", event.seq))
+        serde_json::from_str(&event.body).with_context(|| {
+            format!("event {} of {run} is not one that this idumb knows", event.seq)
+        })
     };
     stored.iter().map(parse).collect()
 }

@@ -53,9 +53,8 @@ fn text(
     let _ = writeln!(out, "  goal: {}", one_line(&plan.goal, 200));
     let _ = writeln!(out, "  plan: {}", plan.digest);
     let (mode, size) = (settings.mode, settings.batch_size);
-    let timeout = idumb_core::duration_text(
-        u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX),
-    );
+    let timeout =
+        idumb_core::duration_text(u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX));
     let _ = writeln!(out, "  mode: {mode}, at most {size} tasks in a batch, {timeout} per attempt");
     for prerequisite in prerequisites {
         let phase = printable(&prerequisite.phase);
@@ -82,7 +81,8 @@ fn text(
     let _ = writeln!(out, "\n{}", paint.strong("Afterwards"));
     let (links, earlier) = (plan.links.len(), established.criteria.len());
     let checker = roster.holder(idumb_core::Role::IntegrationChecker);
-    let _ = writeln!(out, "  {checker} checks {links} links and {earlier} criteria of earlier phases");
+    let _ =
+        writeln!(out, "  {checker} checks {links} links and {earlier} criteria of earlier phases");
     let criteria: usize = plan.tasks.iter().map(|task| task.accept.len()).sum();
     let verifier = roster.holder(idumb_core::Role::Verifier);
     let _ = writeln!(out, "  {verifier} checks {criteria} criteria again, on the real tree");
@@ -99,7 +99,8 @@ fn task_lines(out: &mut String, task: &Task, paint: Paint) {
     let title = one_line(&task.title, 70);
     let agent = &task.agent;
     let _ = writeln!(out, "  {}: {title} — {agent}{}", task.id, paint.dim(&after));
-    for (capability, globs) in [(Capability::Write, &task.writes), (Capability::Read, &task.reads)] {
+    for (capability, globs) in [(Capability::Write, &task.writes), (Capability::Read, &task.reads)]
+    {
         for glob in globs {
             let why = reasons(task, capability, glob).join(", ");
             let pattern = printable(glob.as_str());
@@ -129,9 +130,10 @@ fn reasons(task: &Task, capability: Capability, glob: &PathGlob) -> Vec<String> 
     if capability == Capability::Write && task.artifacts.iter().any(|path| glob.matches(path)) {
         reasons.push("promised artifact".to_owned());
     }
-    let looked_at = task.accept.iter().any(|criterion| {
-        criterion.looks_at.iter().any(|path| glob.overlaps(path))
-    });
+    let looked_at = task
+        .accept
+        .iter()
+        .any(|criterion| criterion.looks_at.iter().any(|path| glob.overlaps(path)));
     if looked_at {
         reasons.push("a criterion looks at it".to_owned());
     }

@@ -212,7 +212,9 @@ impl Opened<'_> {
             base: Base::open(&self.project.root).context("opening the project's folder")?,
             blobs: Arc::new(BlobStore::new(self.state)?),
             upper: emptied(&self.state.upper())?,
-            staging: emptied(&self.state.staging())?,
+            // Never emptied: a run that was cut short may have moved a file of the user's
+            // there, and only integrating again puts it where it belongs.
+            staging: self.state.staging(),
             sandbox: Sandbox::new(limits)?,
             roster,
             established,
@@ -233,7 +235,8 @@ impl Opened<'_> {
                 continue;
             }
             run.settle(driver::now());
-            let roster = Roster::of(&self.project.root, &Default::default(), &empty_of(run.plan()))?;
+            let roster =
+                Roster::of(&self.project.root, &Default::default(), &empty_of(run.plan()))?;
             let owned = Journal::open(self.lock)?;
             let established = Established::default();
             let driver = self.driver(run, true, owned, roster, established, Vec::new())?;
@@ -253,7 +256,11 @@ impl Opened<'_> {
     ) -> Result<Start> {
         let number = plan.phase.number;
         let Some(latest) = latest else {
-            return if args.resume { Err(nothing_to_resume(number).into()) } else { Ok(Start::Fresh) };
+            return if args.resume {
+                Err(nothing_to_resume(number).into())
+            } else {
+                Ok(Start::Fresh)
+            };
         };
         if args.restart {
             return Ok(Start::Fresh);
@@ -282,7 +289,8 @@ impl Opened<'_> {
                 _ => "was interrupted".to_owned(),
             };
             let (done, total) = (progress.completed, progress.total);
-            let message = format!("run {run} of phase {} {how} ({done}/{total} tasks done)", plan.phase);
+            let message =
+                format!("run {run} of phase {} {how} ({done}/{total} tasks done)", plan.phase);
             return Err(Fault::paused(message)
                 .hint(format!("go on with it: idumb execute-phase {number} --resume"))
                 .hint(format!("or begin anew: idumb execute-phase {number} --restart"))

@@ -143,7 +143,10 @@ fn said(event: &Event) -> String {
         _ => return String::new(),
     };
     let task = event.task().map_or_else(String::new, ToString::to_string);
-    lines.iter().map(|line| format!("      {task} says: {}\n", one_line(&line.message, 300))).collect()
+    lines
+        .iter()
+        .map(|line| format!("      {task} says: {}\n", one_line(&line.message, 300)))
+        .collect()
 }
 
 /// What an attempt, or its validator, did with files.

@@ -57,7 +57,9 @@ impl Project {
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("reading {}", folder.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", folder.display()));
+            }
         };
         let mut names = Vec::new();
         for entry in entries {

@@ -13,7 +13,7 @@ use idumb_core::{
     Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
-use idumb_overlay::{Base, IntegrateError, Quota, ReadView, WorkView};
+use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};
 use idumb_sandbox::{CallOptions, Candidate, Context, Desk, Sandbox};
 use tokio::sync::mpsc;
 
@@ -53,7 +53,9 @@ impl Workshop {
         let shop = Arc::clone(self);
         match effect {
             Effect::Build { task, attempt, epoch, feedback } => {
-                let Some(work) = self.assign(&task, attempt, epoch, feedback, state) else { return };
+                let Some(work) = self.assign(&task, attempt, epoch, feedback, state) else {
+                    return;
+                };
                 tokio::spawn(async move {
                     let result = shop.build(&work).await;
                     shop.tell(Input::Built { task, epoch, result });
@@ -68,7 +70,8 @@ impl Workshop {
                 });
             }
             Effect::Integrate { task, epoch, change_set } => {
-                let named = state.task(&task).map_or_else(Vec::new, |record| record.artifacts.clone());
+                let named =
+                    state.task(&task).map_or_else(Vec::new, |record| record.artifacts.clone());
                 tokio::task::spawn_blocking(move || {
                     let result = shop.integrate(change_set, named);
                     shop.tell(Input::Integrated { task, epoch, result });
@@ -167,8 +170,7 @@ impl Workshop {
         let grants = work.task.grants();
         let view = WorkView::new(&self.base, &upper, grants, Quota::default())
             .map_err(|error| broken(Trouble::Error { message: format!("the overlay: {error}") }))?;
-        let ended =
-            agent.build(view.clone(), &work.task, &work.context, self.options(work)).await;
+        let ended = agent.build(view.clone(), &work.task, &work.context, self.options(work)).await;
         let outcome = match ended.result {
             Ok(outcome) => outcome,
             Err(trouble) => {
@@ -182,7 +184,7 @@ impl Workshop {
             Ok(Ok(sealed)) => {
                 Ok(Box::new(SealedAttempt { evidence: ended.evidence, log: ended.log, ..sealed }))
             }
-            Ok(Err(message)) => Err(broken(Trouble::Error { message })),
+            Ok(Err(trouble)) => Err(broken(trouble)),
             Err(_) => Err(broken(Trouble::Error { message: "sealing failed inside idumb".into() })),
         }
     }
@@ -192,16 +194,15 @@ impl Workshop {
         task: &Task,
         view: WorkView,
         outcome: idumb_sandbox::Outcome,
-    ) -> Result<SealedAttempt, String> {
-        let sealed = view
-            .seal(self.blobs.as_ref())
-            .map_err(|error| format!("what the agent wrote cannot be kept: {error}"))?;
+    ) -> Result<SealedAttempt, Trouble> {
+        let error = |message: String| Trouble::Error { message };
+        let sealed = view.seal(self.blobs.as_ref()).map_err(of_sealing)?;
         let change_set = sealed.change_set;
-        let bytes = serde_json::to_vec(&change_set).map_err(|error| error.to_string())?;
+        let bytes = serde_json::to_vec(&change_set).map_err(|why| error(why.to_string()))?;
         let (digest, _) = self
             .blobs
             .keep(&mut bytes.as_slice())
-            .map_err(|error| format!("the change-set cannot be kept: {error}"))?;
+            .map_err(|why| error(format!("the change-set cannot be kept: {why}")))?;
         let mut named: Vec<String> = task.artifacts.clone();
         for path in outcome.artifacts {
             if !named.contains(&path) && change_set.paths().any(|changed| changed == path) {
@@ -267,7 +268,8 @@ impl Workshop {
 
     fn integrate(&self, digest: Digest, named: Vec<Artifact>) -> Result<Vec<Artifact>, Trouble> {
         let change_set = self.change_set(digest)?;
-        match idumb_overlay::integrate(&self.base, &change_set, self.blobs.as_ref(), &self.staging) {
+        match idumb_overlay::integrate(&self.base, &change_set, self.blobs.as_ref(), &self.staging)
+        {
             Ok(_) => Ok(named),
             Err(IntegrateError::Conflict(conflicts)) => {
                 let first = conflicts.into_iter().next();
@@ -275,10 +277,7 @@ impl Workshop {
                     || Trouble::Error { message: "a conflict without a path".into() },
                     |conflict| Trouble::Conflict {
                         path: conflict.path,
-                        with: Other::Outside {
-                            expected: conflict.expected,
-                            found: conflict.found,
-                        },
+                        with: Other::Outside { expected: conflict.expected, found: conflict.found },
                     },
                 ))
             }
@@ -323,6 +322,19 @@ impl Workshop {
         };
         let findings = ended.result.map_err(|trouble| of_checker(role, trouble))?;
         Ok((asked, Examination { findings, evidence: ended.evidence }))
+    }
+}
+
+/// A base that changed while the attempt read it is a conflict: it is run again.
+fn of_sealing(error: SealError) -> Trouble {
+    match error {
+        SealError::BaseChanged(paths) => Trouble::Conflict {
+            path: paths.into_iter().next().unwrap_or_default(),
+            with: Other::Unknown,
+        },
+        other => {
+            Trouble::Error { message: format!("what the agent wrote cannot be kept: {other}") }
+        }
     }
 }
 

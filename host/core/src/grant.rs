@@ -42,6 +42,7 @@ pub const PROTECTED: &[&str] = &[
     "**/.idea/**",
     "**/.envrc",
     "**/.env*",
+    "**/.env*/**",
     "**/.npmrc",
     "**/.ssh/**",
 ];
@@ -223,6 +224,7 @@ mod tests {
             (Read, ".env", Allow),
             (Read, ".env.local", Protected),
             (Write, "src/.env", Protected),
+            (Read, "conf/.env.d/token", Protected),
             (Read, "idumb.toml", Protected),
         ];
         for (capability, path, expected) in table {

@@ -59,6 +59,8 @@ pub enum Other {
         /// What stands there.
         found: Option<Entry>,
     },
+    /// Somebody, between the attempt's looking at the path and its changing it.
+    Unknown,
 }
 
 /// An agent's own account of why it could not.
@@ -144,6 +146,9 @@ impl fmt::Display for Trouble {
                 entry_text(expected.as_ref()),
                 entry_text(found.as_ref()),
             ),
+            Self::Conflict { path, with: Other::Unknown } => {
+                write!(f, "`{path}` was changed by somebody else while the attempt worked on it")
+            }
             Self::Error { message } => f.write_str(message),
         }
     }

@@ -66,10 +66,7 @@ impl BlobStore {
         // In this order: what is listed is what the sync covered, or less.
         let there = entries(&folder)?.iter().map(DirEntry::path).collect();
         sync_folder(&folder).map_err(Error::io("sync", &folder))?;
-        Ok(Self {
-            folder,
-            durable: Mutex::new(there),
-        })
+        Ok(Self { folder, durable: Mutex::new(there) })
     }
 
     /// Writes everything `content` yields aside, to be published, with others, at once.
@@ -84,17 +81,8 @@ impl BlobStore {
         remove_if_there(&path)?;
         let file = create_new(&path, 0o400).map_err(at(&path))?;
         // From here on dropping it removes the file; the digest is filled in below.
-        let mut written = Written {
-            store: self,
-            file,
-            path,
-            digest: Digest::of(b""),
-            size: 0,
-        };
-        let copy = Copy {
-            from: content,
-            to: &written.file,
-        };
+        let mut written = Written { store: self, file, path, digest: Digest::of(b""), size: 0 };
+        let copy = Copy { from: content, to: &written.file };
         (written.digest, written.size) = Digest::of_reader(copy)?;
         Ok(written)
     }
@@ -106,10 +94,7 @@ impl BlobStore {
     /// Any error of the store; then some may have been published.
     pub fn publish(&self, blobs: &[Written<'_>]) -> io::Result<()> {
         for blob in blobs {
-            assert!(
-                std::ptr::eq(blob.store, self),
-                "a blob is published where it was written"
-            );
+            assert!(std::ptr::eq(blob.store, self), "a blob is published where it was written");
         }
         let mut new = Vec::new();
         let mut shards = BTreeSet::new();
@@ -141,10 +126,8 @@ impl BlobStore {
     /// as `NotFound`.
     pub fn verify(&self, digest: Digest) -> Result<u64> {
         let path = self.path(digest);
-        let (found, size) = self
-            .open(digest)
-            .and_then(Digest::of_reader)
-            .map_err(Error::io("read", &path))?;
+        let (found, size) =
+            self.open(digest).and_then(Digest::of_reader).map_err(Error::io("read", &path))?;
         if found == digest {
             Ok(size)
         } else {
@@ -272,9 +255,7 @@ impl Read for Copy<'_> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<DirEntry>> {
-    fs::read_dir(folder)
-        .and_then(|entries| entries.collect())
-        .map_err(Error::io("list", folder))
+    fs::read_dir(folder).and_then(|entries| entries.collect()).map_err(Error::io("list", folder))
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

@@ -33,11 +33,7 @@ pub(crate) fn sync_together(files: &[&File]) -> io::Result<()> {
 
 /// Makes a file that was not there before. `O_EXCL` also refuses a planted link.
 pub(crate) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 /// Removes a file; it may be gone already.

@@ -174,11 +174,7 @@ impl Error {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull { path },
-            _ => Self::Io {
-                action,
-                path,
-                source,
-            },
+            _ => Self::Io { action, path, source },
         }
     }
 
@@ -195,10 +191,9 @@ impl Error {
                 Self::StorageFull { path }
             }
             // What the schema or a sum promises about a value does not hold.
-            (_, rusqlite::Error::FromSqlConversionFailure(.., why)) => Self::Damaged {
-                path,
-                what: why.to_string(),
-            },
+            (_, rusqlite::Error::FromSqlConversionFailure(.., why)) => {
+                Self::Damaged { path, what: why.to_string() }
+            }
             (
                 _,
                 source @ (rusqlite::Error::IntegralValueOutOfRange(..)
@@ -206,36 +201,25 @@ impl Error {
                 | rusqlite::Error::Utf8Error(..)),
             )
             | (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase), source) => {
-                Self::Damaged {
-                    path,
-                    what: source.to_string(),
-                }
+                Self::Damaged { path, what: source.to_string() }
             }
-            (_, source) => Self::Sqlite {
-                action,
-                path,
-                source,
-            },
+            (_, source) => Self::Sqlite { action, path, source },
         }
     }
 
     /// Says which run was not found, if that is what went wrong.
     pub(crate) fn or_no_such(self, run: &RunId) -> Self {
         match self {
-            Self::Sqlite {
-                source: rusqlite::Error::QueryReturnedNoRows,
-                ..
-            } => Self::NoSuchRun { run: run.clone() },
+            Self::Sqlite { source: rusqlite::Error::QueryReturnedNoRows, .. } => {
+                Self::NoSuchRun { run: run.clone() }
+            }
             other => other,
         }
     }
 
     /// Whether the storage let the journal down, as opposed to a request it refused.
     pub(crate) fn is_of_storage(&self) -> bool {
-        !matches!(
-            self,
-            Self::RunExists { .. } | Self::NoSuchRun { .. } | Self::Refused { .. }
-        )
+        !matches!(self, Self::RunExists { .. } | Self::NoSuchRun { .. } | Self::Refused { .. })
     }
 }
 

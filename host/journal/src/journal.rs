@@ -56,13 +56,7 @@ impl Journal {
             create(lock.state())?;
         }
         let connection = connect(&path)?;
-        Ok(Self {
-            path,
-            connection: Ok(connection),
-            _access: Writing {
-                _lock: lock.clone(),
-            },
-        })
+        Ok(Self { path, connection: Ok(connection), _access: Writing { _lock: lock.clone() } })
     }
 
     /// Opens the journal for looking, beside whoever writes; `None` if there is none yet.
@@ -83,11 +77,7 @@ impl Journal {
         if found < known {
             return Err(Error::OlderSchema { path, found, known });
         }
-        Ok(Some(Journal {
-            path,
-            connection: Ok(connection),
-            _access: Reading(()),
-        }))
+        Ok(Some(Journal { path, connection: Ok(connection), _access: Reading(()) }))
     }
 
     /// Opens the journal again after a failed write.
@@ -115,9 +105,7 @@ impl Journal {
     /// [`Error::RunExists`]; else as [`Self::append`].
     pub fn begin_run(&mut self, new: &NewRun<'_>, events: &[NewEvent<'_>]) -> Result<Range<u64>> {
         if self.run(new.run)?.is_some() {
-            return Err(Error::RunExists {
-                run: new.run.clone(),
-            });
+            return Err(Error::RunExists { run: new.run.clone() });
         }
         let row = RunRow {
             run: new.run.clone(),
@@ -136,12 +124,7 @@ impl Journal {
             let last = StoredRun::select(transaction, "ORDER BY number DESC LIMIT 1", [])?;
             let number = last.first().map_or(1, |last| last.number + 1);
             let head = Sum::before_events(new.run);
-            let mut run = StoredRun {
-                row,
-                number,
-                plan,
-                head,
-            };
+            let mut run = StoredRun { row, number, plan, head };
             run.insert(transaction)?;
             append(transaction, &mut run, events)
         })
@@ -187,10 +170,7 @@ impl Journal {
         let connection = match &mut self.connection {
             Ok(connection) => connection,
             Err(why) => {
-                return Err(Error::Abandoned {
-                    path: path.clone(),
-                    why: why.clone(),
-                });
+                return Err(Error::Abandoned { path: path.clone(), why: why.clone() });
             }
         };
         let written = connection
@@ -225,15 +205,11 @@ impl Journal {
 fn refusal(run: &RunId, error: &rusqlite::Error) -> Option<Error> {
     match error {
         rusqlite::Error::QueryReturnedNoRows => Some(Error::NoSuchRun { run: run.clone() }),
-        rusqlite::Error::ToSqlConversionFailure(_) => Some(Error::Refused {
-            run: run.clone(),
-            what: error.to_string(),
-        }),
+        rusqlite::Error::ToSqlConversionFailure(_) => {
+            Some(Error::Refused { run: run.clone(), what: error.to_string() })
+        }
         _ if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            Some(Error::Refused {
-                run: run.clone(),
-                what: error.to_string(),
-            })
+            Some(Error::Refused { run: run.clone(), what: error.to_string() })
         }
         _ => None,
     }
@@ -270,12 +246,7 @@ mod tests {
     use super::*;
 
     fn event(body: String) -> NewEvent<'static> {
-        NewEvent {
-            at: 7,
-            kind: "noted",
-            task: None,
-            body,
-        }
+        NewEvent { at: 7, kind: "noted", task: None, body }
     }
 
     /// A journal of one run with one event, whose file may not grow.
@@ -285,18 +256,10 @@ mod tests {
         let phase = PhaseId::new(1, "a").unwrap();
         let run = journal.next_run_id(&phase).unwrap();
         let plan_digest = Digest::of(b"");
-        let new = NewRun {
-            run: &run,
-            phase: &phase,
-            plan_digest,
-            plan: "{}",
-            started_at: 1,
-        };
+        let new = NewRun { run: &run, phase: &phase, plan_digest, plan: "{}", started_at: 1 };
         journal.begin_run(&new, &[event("{}".to_owned())]).unwrap();
         let connection = journal.connection.as_ref().unwrap();
-        connection
-            .pragma_update_and_check(None, "max_page_count", 1, |_| Ok(()))
-            .unwrap();
+        connection.pragma_update_and_check(None, "max_page_count", 1, |_| Ok(())).unwrap();
         (journal, run)
     }
 
@@ -351,29 +314,18 @@ mod tests {
         let (mut journal, run) = full_journal(project.path());
         std::fs::rename(&journal.path, journal.path.with_extension("away")).unwrap();
         assert!(matches!(journal.reopen().unwrap_err(), Error::Io { .. }));
-        assert!(matches!(
-            journal.append(&run, &[]).unwrap_err(),
-            Error::Abandoned { .. }
-        ));
+        assert!(matches!(journal.append(&run, &[]).unwrap_err(), Error::Abandoned { .. }));
     }
 
     #[test]
     fn what_the_schema_refuses_is_the_callers_and_the_journal_goes_on() {
         let project = tempfile::tempdir().unwrap();
         let (mut journal, run) = full_journal(project.path());
-        let refused = journal
-            .append(&run, &[event("not JSON".to_owned())])
-            .unwrap_err();
+        let refused = journal.append(&run, &[event("not JSON".to_owned())]).unwrap_err();
         assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
-        let late = NewEvent {
-            at: u64::MAX,
-            ..event("{}".to_owned())
-        };
+        let late = NewEvent { at: u64::MAX, ..event("{}".to_owned()) };
         let refused = journal.append(&run, &[late]).unwrap_err();
         assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
-        assert_eq!(
-            journal.append(&run, &[event("{}".to_owned())]).unwrap(),
-            1..2
-        );
+        assert_eq!(journal.append(&run, &[event("{}".to_owned())]).unwrap(), 1..2);
     }
 }

@@ -43,12 +43,7 @@ impl Lock {
             .map_err(Error::io("open", &path))?;
         for _ in 0..PATIENCE {
             if try_exclusive(&file).map_err(Error::io("lock", &path))? {
-                let lock = Self {
-                    held: Arc::new(Held {
-                        file,
-                        state: state.clone(),
-                    }),
-                };
+                let lock = Self { held: Arc::new(Held { file, state: state.clone() }) };
                 lock.sign("")?;
                 return Ok(lock);
             }
@@ -59,10 +54,7 @@ impl Lock {
             file.unlock().map_err(Error::io("unlock", &path))?;
             std::thread::yield_now();
         }
-        Err(LockError::Held {
-            by: signature(&file),
-            path,
-        })
+        Err(LockError::Held { by: signature(&file), path })
     }
 
     pub(crate) fn holder(state: &StateDir) -> Result<Option<String>> {
@@ -127,16 +119,7 @@ fn signature(file: &File) -> String {
     let mut bytes = [0; 120];
     let read = file.read_at(&mut bytes, 0).unwrap_or(0);
     let text = String::from_utf8_lossy(&bytes[..read]);
-    let line: String = text
-        .lines()
-        .next()
-        .unwrap_or("")
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect();
-    if line.is_empty() {
-        "another idumb".to_owned()
-    } else {
-        format!("another idumb ({line})")
-    }
+    let line: String =
+        text.lines().next().unwrap_or("").chars().filter(|c| !c.is_control()).collect();
+    if line.is_empty() { "another idumb".to_owned() } else { format!("another idumb ({line})") }
 }

@@ -109,13 +109,7 @@ impl Sum {
 
     /// Of the event at `seq` that follows the one with this sum.
     pub(crate) fn then(self, seq: u64, event: &NewEvent<'_>) -> Self {
-        self.followed_by(
-            seq,
-            event.at,
-            event.kind,
-            event.task.map(TaskId::as_str),
-            &event.body,
-        )
+        self.followed_by(seq, event.at, event.kind, event.task.map(TaskId::as_str), &event.body)
     }
 
     fn followed_by(self, seq: u64, at: u64, kind: &str, task: Option<&str>, body: &str) -> Self {
@@ -130,12 +124,7 @@ impl Sum {
     }
 
     fn of_run(run: &StoredRun) -> Self {
-        let StoredRun {
-            row,
-            number,
-            plan,
-            head,
-        } = run;
+        let StoredRun { row, number, plan, head } = run;
         let ended = row.outcome.as_ref();
         Fields::of("run")
             .number(*number)
@@ -247,17 +236,12 @@ impl StoredRun {
         let phase_number = row.get("phase_number")?;
         let outcome = match row.get("outcome")? {
             None => None,
-            Some(name) => Some(Outcome {
-                name,
-                at: number(row, "ended_at")?,
-            }),
+            Some(name) => Some(Outcome { name, at: number(row, "ended_at")? }),
         };
         let found = Self {
             row: RunRow {
                 run: parsed(row, "run", |text| RunId::new(text).ok())?,
-                phase: parsed(row, "phase_name", |text| {
-                    PhaseId::new(phase_number, text).ok()
-                })?,
+                phase: parsed(row, "phase_name", |text| PhaseId::new(phase_number, text).ok())?,
                 plan_digest: parsed(row, "plan_digest", |text| text.parse().ok())?,
                 started_at: number(row, "started_at")?,
                 events: number(row, "events")?,
@@ -270,10 +254,7 @@ impl StoredRun {
         if Sum::of_run(&found) == row.get("sum")? {
             Ok(found)
         } else {
-            Err(altered(format!(
-                "the row of run {} is not what was written",
-                found.row.run
-            )))
+            Err(altered(format!("the row of run {} is not what was written", found.row.run)))
         }
     }
 
@@ -334,10 +315,7 @@ impl StoredEvent {
             seq: number(row, "seq")?,
             at: number(row, "at_ms")?,
             kind: row.get("kind")?,
-            task: task
-                .map(TaskId::new)
-                .transpose()
-                .map_err(|error| altered(error.to_string()))?,
+            task: task.map(TaskId::new).transpose().map_err(|error| altered(error.to_string()))?,
             body: row.get("body")?,
         };
         let task = event.task.as_ref().map(TaskId::as_str);
@@ -345,9 +323,7 @@ impl StoredEvent {
         if event.seq == seq && sum == row.get("sum")? {
             Ok((event, sum))
         } else {
-            Err(altered(format!(
-                "event {seq} of run {run} is not what was written"
-            )))
+            Err(altered(format!("event {seq} of run {run} is not what was written")))
         }
     }
 }

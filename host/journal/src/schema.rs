@@ -31,18 +31,13 @@ pub(crate) fn identify(connection: &Connection, path: &Path, known: &[&str]) -> 
     };
     let id = header("application_id")?;
     if id != APPLICATION_ID {
-        return Err(Error::NotAJournal {
-            path: path.to_owned(),
-            found: id,
-        });
+        return Err(Error::NotAJournal { path: path.to_owned(), found: id });
     }
     let known = latest(known);
     match u32::try_from(header("user_version")?) {
-        Ok(found) if found > known => Err(Error::NewerSchema {
-            path: path.to_owned(),
-            found,
-            known,
-        }),
+        Ok(found) if found > known => {
+            Err(Error::NewerSchema { path: path.to_owned(), found, known })
+        }
         Ok(found) if found > 0 => Ok(found),
         // A journal gets its name only after its version.
         _ => Err(Error::Damaged {
@@ -89,10 +84,7 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<()> {
     };
     match check().map_err(Error::sqlite("check", path))? {
         answer if answer == "ok" => Ok(()),
-        what => Err(Error::Damaged {
-            path: path.to_owned(),
-            what,
-        }),
+        what => Err(Error::Damaged { path: path.to_owned(), what }),
     }
 }
 
@@ -104,10 +96,7 @@ pub(crate) fn ask(connection: &Connection, pragma: &str) -> rusqlite::Result<Str
     let mut statement = connection.prepare(pragma)?;
     let answers = statement.query_map([], |row| row.get(0))?;
     let answers: Vec<String> = answers.collect::<rusqlite::Result<_>>()?;
-    answers
-        .into_iter()
-        .next()
-        .ok_or(rusqlite::Error::QueryReturnedNoRows)
+    answers.into_iter().next().ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 #[cfg(test)]
@@ -117,9 +106,7 @@ mod tests {
     const NEXT: &str = "ALTER TABLE runs ADD COLUMN note TEXT; UPDATE runs SET note = 'old'";
 
     fn version(connection: &Connection) -> u32 {
-        connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .unwrap()
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     }
 
     fn first_version() -> Connection {
@@ -143,9 +130,7 @@ mod tests {
         migrate(&mut connection, &migrations).unwrap();
         assert_eq!(version(&connection), 2);
         let (run, note): (String, String) = connection
-            .query_row("SELECT run, note FROM runs", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row("SELECT run, note FROM runs", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .unwrap();
         assert_eq!((run.as_str(), note.as_str()), ("phase-1-r1", "old"));
     }
@@ -173,11 +158,7 @@ mod tests {
         insert(0).unwrap_err();
         insert(2).unwrap_err();
         insert(1).unwrap();
-        connection
-            .execute("UPDATE events SET kind = 'other'", [])
-            .unwrap_err();
-        connection
-            .execute("DELETE FROM events WHERE seq = 1", [])
-            .unwrap_err();
+        connection.execute("UPDATE events SET kind = 'other'", []).unwrap_err();
+        connection.execute("DELETE FROM events WHERE seq = 1", []).unwrap_err();
     }
 }

@@ -144,10 +144,7 @@ pub(crate) fn entry(path: &Path) -> Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => {
             let target = fs::read_link(path).unwrap_or_default();
-            Err(Error::Symlink {
-                path: path.to_owned(),
-                target,
-            })
+            Err(Error::Symlink { path: path.to_owned(), target })
         }
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -158,9 +155,7 @@ pub(crate) fn entry(path: &Path) -> Result<Option<Metadata>> {
 fn expect_folder(path: &Path) -> Result<Metadata> {
     match entry(path)? {
         Some(found) if found.is_dir() => Ok(found),
-        Some(_) => Err(Error::NotAFolder {
-            path: path.to_owned(),
-        }),
+        Some(_) => Err(Error::NotAFolder { path: path.to_owned() }),
         None => Err(Error::io("look at", path)(io::ErrorKind::NotFound.into())),
     }
 }
@@ -178,17 +173,10 @@ fn check_private(path: &Path, found: &Metadata) -> Result<()> {
     let user = rustix::process::geteuid().as_raw();
     let mode = found.permissions().mode() & 0o777;
     if found.uid() != user {
-        return Err(Error::NotOwned {
-            path: path.to_owned(),
-            owner: found.uid(),
-            user,
-        });
+        return Err(Error::NotOwned { path: path.to_owned(), owner: found.uid(), user });
     }
     if mode & 0o077 != 0 {
-        return Err(Error::NotPrivate {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(Error::NotPrivate { path: path.to_owned(), mode });
     }
     Ok(())
 }

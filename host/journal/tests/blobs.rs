@@ -60,10 +60,7 @@ fn what_is_kept_is_found_by_its_digest() {
         assert_eq!((digest, kept), (Digest::of(&bytes), u64::from(size)));
         assert_eq!(content(&store, digest), bytes);
         assert_eq!(store.verify(digest).unwrap(), u64::from(size));
-        let mode = fs::metadata(path(&lock, digest))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(path(&lock, digest)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o400);
     }
     let absent = store.open(Digest::of(b"never kept")).unwrap_err();
@@ -75,15 +72,9 @@ fn the_same_content_is_stored_once() {
     let (_folder, lock, store) = store();
     let once = store.keep(&mut &b"same"[..]).unwrap();
     assert_eq!(store.keep(&mut &b"same"[..]).unwrap(), once);
-    let both = [
-        store.write(&mut &b"same"[..]).unwrap(),
-        store.write(&mut &b"same"[..]).unwrap(),
-    ];
+    let both = [store.write(&mut &b"same"[..]).unwrap(), store.write(&mut &b"same"[..]).unwrap()];
     store.publish(&both).unwrap();
-    assert_eq!(
-        both.each_ref().map(|blob| (blob.digest(), blob.size())),
-        [once, once]
-    );
+    assert_eq!(both.each_ref().map(|blob| (blob.digest(), blob.size())), [once, once]);
     drop(both);
     assert_eq!(files(&lock.state().blobs()), 1);
 }
@@ -98,10 +89,7 @@ fn many_are_published_at_once_and_none_before() {
     }
     store.publish(&written).unwrap();
     for (number, blob) in (0..50_u32).zip(&written) {
-        assert_eq!(
-            content(&store, blob.digest()),
-            number.to_string().as_bytes()
-        );
+        assert_eq!(content(&store, blob.digest()), number.to_string().as_bytes());
     }
 }
 

@@ -29,31 +29,17 @@ fn writer() {
     let Some(project) = std::env::var_os(PROJECT) else {
         return;
     };
-    let lock = StateDir::prepare(Path::new(&project))
-        .unwrap()
-        .lock()
-        .unwrap();
+    let lock = StateDir::prepare(Path::new(&project)).unwrap().lock().unwrap();
     let mut journal = Journal::open(&lock).unwrap();
     let mut out = std::io::stdout();
     let mut next = journal.run(&run()).unwrap().unwrap().events;
     while next < ENOUGH {
-        let event = |seq| NewEvent {
-            at: seq,
-            kind: "noted",
-            task: None,
-            body: body(seq),
-        };
+        let event = |seq| NewEvent { at: seq, kind: "noted", task: None, body: body(seq) };
         let events: Vec<_> = (next..=next + next % 5).map(event).collect();
         // The outcome tells whether an append was taken apart: it is the next number.
         let next_after = (next + events.len() as u64).to_string();
-        let outcome = Outcome {
-            name: next_after,
-            at: next,
-        };
-        next = journal
-            .append_with_outcome(&run(), &events, Some(outcome))
-            .unwrap()
-            .end;
+        let outcome = Outcome { name: next_after, at: next };
+        next = journal.append_with_outcome(&run(), &events, Some(outcome)).unwrap().end;
         writeln!(out, "acknowledged {next}").unwrap();
         out.flush().unwrap();
     }
@@ -72,12 +58,9 @@ fn write_until_killed(project: &Path, acknowledgements: usize) -> u64 {
     let out = BufReader::new(child.stdout.take().unwrap());
     let mut said = out.lines().filter_map(|line| {
         let line = line.unwrap();
-        line.rsplit_once("acknowledged ")
-            .map(|(_, number)| number.parse::<u64>().unwrap())
+        line.rsplit_once("acknowledged ").map(|(_, number)| number.parse::<u64>().unwrap())
     });
-    let mut last = said
-        .nth(acknowledgements - 1)
-        .expect("it goes on until it is killed");
+    let mut last = said.nth(acknowledgements - 1).expect("it goes on until it is killed");
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success(), "it was killed");
     // It went on until the kill: what it said meanwhile counts too.
@@ -91,17 +74,8 @@ fn all_that_was_acknowledged_is_there_after_kill_9() {
     let state = StateDir::prepare(project.path()).unwrap();
     let phase = PhaseId::new(1, "crash").unwrap();
     let (run, plan_digest) = (run(), Digest::of(b""));
-    let new = NewRun {
-        run: &run,
-        phase: &phase,
-        plan_digest,
-        plan: "{}",
-        started_at: 0,
-    };
-    Journal::open(&state.lock().unwrap())
-        .unwrap()
-        .begin_run(&new, &[])
-        .unwrap();
+    let new = NewRun { run: &run, phase: &phase, plan_digest, plan: "{}", started_at: 0 };
+    Journal::open(&state.lock().unwrap()).unwrap().begin_run(&new, &[]).unwrap();
 
     for round in 0..25 {
         let acknowledged = write_until_killed(project.path(), 1 + round * 7 % 40);
@@ -113,10 +87,7 @@ fn all_that_was_acknowledged_is_there_after_kill_9() {
         let events = journal.events(&run).unwrap();
         assert_eq!(seen, events, "round {round}");
         let found = events.len() as u64;
-        assert!(
-            found >= acknowledged,
-            "round {round}: {acknowledged} acknowledged, {found} found"
-        );
+        assert!(found >= acknowledged, "round {round}: {acknowledged} acknowledged, {found} found");
         assert!(
             found <= acknowledged + 5,
             "round {round}: at most one append was not acknowledged"
@@ -125,10 +96,6 @@ fn all_that_was_acknowledged_is_there_after_kill_9() {
             assert_eq!((event.seq, event.at, &event.body), (seq, seq, &body(seq)));
         }
         let outcome = journal.run(&run).unwrap().unwrap().outcome.unwrap();
-        assert_eq!(
-            outcome.name,
-            found.to_string(),
-            "round {round}: whole appends only"
-        );
+        assert_eq!(outcome.name, found.to_string(), "round {round}: whole appends only");
     }
 }

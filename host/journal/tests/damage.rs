@@ -23,37 +23,20 @@ fn project() -> (TempDir, Lock) {
         let run = journal.next_run_id(&phase).unwrap();
         let plan = format!(r#"{{"goal":"{}"}}"#, "a plan of some length ".repeat(300));
         let plan_digest = Digest::of(plan.as_bytes());
-        let new = NewRun {
-            run: &run,
-            phase: &phase,
-            plan_digest,
-            plan: &plan,
-            started_at: 5,
-        };
+        let new = NewRun { run: &run, phase: &phase, plan_digest, plan: &plan, started_at: 5 };
         journal.begin_run(&new, &[]).unwrap();
         let event = |at| NewEvent {
             at,
             kind: "noted",
             task: (at % 2 == 0).then_some(&task),
-            body: format!(
-                r#"{{"words":"{}"}}"#,
-                "event ".repeat(usize::try_from(at).unwrap())
-            ),
+            body: format!(r#"{{"words":"{}"}}"#, "event ".repeat(usize::try_from(at).unwrap())),
         };
         let events: Vec<_> = (0..60).map(event).collect();
-        let outcome = Outcome {
-            name: Outcome::COMPLETED.to_owned(),
-            at: 8,
-        };
-        journal
-            .append_with_outcome(&run, &events, Some(outcome))
-            .unwrap();
+        let outcome = Outcome { name: Outcome::COMPLETED.to_owned(), at: 8 };
+        journal.append_with_outcome(&run, &events, Some(outcome)).unwrap();
     }
     drop(journal);
-    assert!(
-        !lock.state().path().join("journal.db-wal").exists(),
-        "closed, it is one file"
-    );
+    assert!(!lock.state().path().join("journal.db-wal").exists(), "closed, it is one file");
     (folder, lock)
 }
 
@@ -81,15 +64,8 @@ fn refused(lock: &Lock) -> Error {
     let path = lock.state().journal();
     let before = fs::read(&path).unwrap();
     let error = Journal::open(lock).unwrap_err();
-    assert_eq!(
-        fs::read(&path).unwrap(),
-        before,
-        "it was left alone: {error}"
-    );
-    assert!(
-        error.to_string().contains(&path.display().to_string()),
-        "it says where: {error}"
-    );
+    assert_eq!(fs::read(&path).unwrap(), before, "it was left alone: {error}");
+    assert!(error.to_string().contains(&path.display().to_string()), "it says where: {error}");
     error
 }
 
@@ -136,16 +112,11 @@ fn an_altered_value_is_damage_even_if_the_file_is_sound() {
     for alteration in alterations {
         let (_folder, lock) = project();
         let connection = Connection::open(lock.state().journal()).unwrap();
-        connection
-            .pragma_update(None, "foreign_keys", false)
-            .unwrap();
+        connection.pragma_update(None, "foreign_keys", false).unwrap();
         connection.execute_batch(alteration).unwrap();
         drop(connection);
         let error = read_everything(&lock).expect_err(alteration);
-        assert!(
-            matches!(error, Error::Damaged { .. }),
-            "{alteration}: {error:?}"
-        );
+        assert!(matches!(error, Error::Damaged { .. }), "{alteration}: {error:?}");
     }
 }
 
@@ -160,10 +131,7 @@ fn a_truncated_file_is_damage() {
     for length in whole_pages.chain([1, 100, 4095, 4097, sound.len() - 4095]) {
         put(&path, &sound[..length]);
         let error = refused(&lock);
-        assert!(
-            matches!(error, Error::Damaged { .. }),
-            "{length}: {error:?}"
-        );
+        assert!(matches!(error, Error::Damaged { .. }), "{length}: {error:?}");
         let reader = Journal::open_read_only(lock.state());
         if let Ok(seen) = reader.and_then(|reader| reader.unwrap().runs()) {
             assert_eq!(seen, runs, "{length}: a reader sees the truth or an error");
@@ -202,10 +170,7 @@ fn another_programs_database_is_not_ours() {
     let (_folder, lock) = project();
     let path = lock.state().journal();
     fs::remove_file(&path).unwrap();
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("CREATE TABLE theirs (a)")
-        .unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
     let error = refused(&lock);
     assert!(matches!(error, Error::NotAJournal { .. }), "{error:?}");
 }
@@ -217,17 +182,7 @@ fn a_newer_schema_is_refused_with_what_to_do() {
     connection.pragma_update(None, "user_version", 2).unwrap();
     drop(connection);
     let error = refused(&lock);
-    assert!(
-        matches!(
-            error,
-            Error::NewerSchema {
-                found: 2,
-                known: 1,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::NewerSchema { found: 2, known: 1, .. }), "{error:?}");
     assert!(error.to_string().contains("update idumb"), "{error}");
     let error = Journal::open_read_only(lock.state()).unwrap_err();
     assert!(matches!(error, Error::NewerSchema { .. }), "{error:?}");
@@ -240,10 +195,8 @@ fn a_planted_link_is_not_followed() {
     let elsewhere = folder.path().join("elsewhere.db");
     fs::rename(&path, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-    let errors = [
-        Journal::open(&lock).unwrap_err(),
-        Journal::open_read_only(lock.state()).unwrap_err(),
-    ];
+    let errors =
+        [Journal::open(&lock).unwrap_err(), Journal::open_read_only(lock.state()).unwrap_err()];
     for error in errors {
         assert!(matches!(error, Error::Symlink { .. }), "{error:?}");
         assert!(error.to_string().contains("elsewhere.db"), "{error}");

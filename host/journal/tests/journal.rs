@@ -16,10 +16,7 @@ struct Project {
 fn project() -> Project {
     let folder = tempfile::tempdir().unwrap();
     let state = StateDir::prepare(folder.path()).unwrap();
-    Project {
-        _folder: folder,
-        state,
-    }
+    Project { _folder: folder, state }
 }
 
 fn open(project: &Project) -> Journal {
@@ -34,34 +31,18 @@ fn begin(journal: &mut Journal, phase: &PhaseId) -> RunId {
     let run = journal.next_run_id(phase).unwrap();
     let plan = format!(r#"{{"of":"{phase}"}}"#);
     let plan_digest = Digest::of(plan.as_bytes());
-    let new = NewRun {
-        run: &run,
-        phase,
-        plan_digest,
-        plan: &plan,
-        started_at: 5,
-    };
+    let new = NewRun { run: &run, phase, plan_digest, plan: &plan, started_at: 5 };
     assert_eq!(journal.begin_run(&new, &[]).unwrap(), 0..0);
     run
 }
 
 fn note(number: u64) -> NewEvent<'static> {
-    NewEvent {
-        at: number,
-        kind: "noted",
-        task: None,
-        body: format!(r#"{{"n":{number}}}"#),
-    }
+    NewEvent { at: number, kind: "noted", task: None, body: format!(r#"{{"n":{number}}}"#) }
 }
 
 fn end(journal: &mut Journal, run: &RunId, name: &str) {
-    let outcome = Outcome {
-        name: name.to_owned(),
-        at: 9,
-    };
-    journal
-        .append_with_outcome(run, &[note(0)], Some(outcome))
-        .unwrap();
+    let outcome = Outcome { name: name.to_owned(), at: 9 };
+    journal.append_with_outcome(run, &[note(0)], Some(outcome)).unwrap();
 }
 
 #[test]
@@ -70,10 +51,7 @@ fn what_is_appended_is_read_in_order_also_by_the_next_process() {
     let mut journal = open(&project);
     let run = begin(&mut journal, &phase(1));
     let task = TaskId::new("P1-T1").unwrap();
-    let about = NewEvent {
-        task: Some(&task),
-        ..note(1)
-    };
+    let about = NewEvent { task: Some(&task), ..note(1) };
     assert_eq!(journal.append(&run, &[note(0), about]).unwrap(), 0..2);
     assert_eq!(journal.append(&run, &[]).unwrap(), 2..2);
     assert_eq!(journal.append(&run, &[note(2)]).unwrap(), 2..3);
@@ -87,10 +65,7 @@ fn what_is_appended_is_read_in_order_also_by_the_next_process() {
     assert_eq!(tasks, [None, Some(task), None]);
     for (number, event) in (0..).zip(&read) {
         assert_eq!((event.seq, event.at), (number, number));
-        assert_eq!(
-            (event.kind.as_str(), &event.body),
-            ("noted", &note(number).body)
-        );
+        assert_eq!((event.kind.as_str(), &event.body), ("noted", &note(number).body));
     }
     assert_eq!(journal.run(&run).unwrap().unwrap().events, 3);
     assert_eq!(journal.plan(&run).unwrap(), r#"{"of":"1-some-phase"}"#);
@@ -100,22 +75,12 @@ fn what_is_appended_is_read_in_order_also_by_the_next_process() {
 fn runs_do_not_mix() {
     let project = project();
     let mut journal = open(&project);
-    let (one, two) = (
-        begin(&mut journal, &phase(1)),
-        begin(&mut journal, &phase(1)),
-    );
+    let (one, two) = (begin(&mut journal, &phase(1)), begin(&mut journal, &phase(1)));
     for number in 0..4 {
         journal.append(&one, &[note(number)]).unwrap();
         journal.append(&two, &[note(number + 100)]).unwrap();
     }
-    let times = |run| {
-        journal
-            .events(run)
-            .unwrap()
-            .iter()
-            .map(|e| e.at)
-            .collect::<Vec<_>>()
-    };
+    let times = |run| journal.events(run).unwrap().iter().map(|e| e.at).collect::<Vec<_>>();
     assert_eq!(times(&one), [0, 1, 2, 3]);
     assert_eq!(times(&two), [100, 101, 102, 103]);
 }
@@ -129,10 +94,7 @@ fn reading_goes_on_from_any_event() {
     journal.append(&run, &notes).unwrap();
     let all = journal.events(&run).unwrap();
     for from in 0..=20 {
-        assert_eq!(
-            journal.events_from(&run, from).unwrap(),
-            all[usize::try_from(from).unwrap()..]
-        );
+        assert_eq!(journal.events_from(&run, from).unwrap(), all[usize::try_from(from).unwrap()..]);
     }
     assert_eq!(journal.events_from(&run, 21).unwrap(), []);
     assert_eq!(journal.events_from(&run, u64::MAX).unwrap(), []);
@@ -140,11 +102,7 @@ fn reading_goes_on_from_any_event() {
     let mut seen = 0;
     let until_third = |_| {
         seen += 1;
-        if seen == 3 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     journal.visit(&run, 0, until_third).unwrap();
     assert_eq!(seen, 3);
@@ -155,23 +113,12 @@ fn an_append_is_all_or_nothing() {
     let project = project();
     let mut journal = open(&project);
     let run = begin(&mut journal, &phase(1));
-    let nameless = NewEvent {
-        kind: "",
-        ..note(1)
-    };
+    let nameless = NewEvent { kind: "", ..note(1) };
     let refused = journal.append(&run, &[note(0), nameless]).unwrap_err();
     assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
-    let outcome = Some(Outcome {
-        name: "completed".to_owned(),
-        at: 1,
-    });
-    let broken = NewEvent {
-        body: "{".to_owned(),
-        ..note(1)
-    };
-    journal
-        .append_with_outcome(&run, &[note(0), broken], outcome)
-        .unwrap_err();
+    let outcome = Some(Outcome { name: "completed".to_owned(), at: 1 });
+    let broken = NewEvent { body: "{".to_owned(), ..note(1) };
+    journal.append_with_outcome(&run, &[note(0), broken], outcome).unwrap_err();
     assert_eq!(journal.events(&run).unwrap(), []);
     assert_eq!(journal.run(&run).unwrap().unwrap().outcome, None);
 
@@ -183,20 +130,8 @@ fn an_append_is_all_or_nothing() {
         plan: "{}",
         started_at: 0,
     };
-    journal
-        .begin_run(
-            &begun,
-            &[NewEvent {
-                kind: "",
-                ..note(1)
-            }],
-        )
-        .unwrap_err();
-    assert_eq!(
-        journal.run(&new).unwrap(),
-        None,
-        "a run does not begin without its events"
-    );
+    journal.begin_run(&begun, &[NewEvent { kind: "", ..note(1) }]).unwrap_err();
+    assert_eq!(journal.run(&new).unwrap(), None, "a run does not begin without its events");
 }
 
 #[test]
@@ -218,38 +153,25 @@ fn a_run_is_begun_once_and_before_its_events() {
     let errors = [
         journal.append(&unknown, &[note(0)]).unwrap_err(),
         journal.append(&unknown, &[]).unwrap_err(),
-        journal
-            .append_with_outcome(&unknown, &[], None)
-            .unwrap_err(),
+        journal.append_with_outcome(&unknown, &[], None).unwrap_err(),
         journal.events(&unknown).unwrap_err(),
         journal.plan(&unknown).unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, Error::NoSuchRun { .. }), "{error:?}");
     }
-    journal
-        .append(&run, &[note(0)])
-        .expect("a wrong name does no harm");
+    journal.append(&run, &[note(0)]).expect("a wrong name does no harm");
 }
 
 #[test]
 fn runs_are_numbered_for_each_phase() {
     let project = project();
     let mut journal = open(&project);
-    let names: Vec<_> = [1, 1, 10, 1]
-        .map(|number| begin(&mut journal, &phase(number)))
-        .into();
+    let names: Vec<_> = [1, 1, 10, 1].map(|number| begin(&mut journal, &phase(number))).into();
     let names: Vec<_> = names.iter().map(RunId::as_str).collect();
-    assert_eq!(
-        names,
-        ["phase-1-r1", "phase-1-r2", "phase-10-r1", "phase-1-r3"]
-    );
-    let listed: Vec<_> = journal
-        .runs()
-        .unwrap()
-        .into_iter()
-        .map(|row| row.run.to_string())
-        .collect();
+    assert_eq!(names, ["phase-1-r1", "phase-1-r2", "phase-10-r1", "phase-1-r3"]);
+    let listed: Vec<_> =
+        journal.runs().unwrap().into_iter().map(|row| row.run.to_string()).collect();
     assert_eq!(listed, names);
     for _ in 0..8 {
         begin(&mut journal, &phase(1));
@@ -263,16 +185,11 @@ fn outcomes_say_what_is_unfinished_and_what_is_completed() {
     let project = project();
     let mut journal = open(&project);
     let latest = |journal: &Journal, phase| {
-        journal
-            .latest_unfinished(phase)
-            .unwrap()
-            .map(|row| row.run.to_string())
+        journal.latest_unfinished(phase).unwrap().map(|row| row.run.to_string())
     };
     let completed = |journal: &Journal| {
         let rows = journal.completed_phases().unwrap();
-        rows.into_iter()
-            .map(|row| row.run.to_string())
-            .collect::<Vec<_>>()
+        rows.into_iter().map(|row| row.run.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(journal.latest_run(None).unwrap(), None);
 
@@ -281,14 +198,8 @@ fn outcomes_say_what_is_unfinished_and_what_is_completed() {
     assert_eq!(latest(&journal, Some(1)), None);
     end(&mut journal, &first, "failed");
     assert_eq!(latest(&journal, Some(2)), None);
-    journal
-        .append_with_outcome(&first, &[note(1)], None)
-        .unwrap();
-    assert_eq!(
-        latest(&journal, None).as_deref(),
-        Some("phase-2-r1"),
-        "a run can go on"
-    );
+    journal.append_with_outcome(&first, &[note(1)], None).unwrap();
+    assert_eq!(latest(&journal, None).as_deref(), Some("phase-2-r1"), "a run can go on");
 
     let second = begin(&mut journal, &phase(2));
     end(&mut journal, &second, Outcome::COMPLETED);
@@ -301,13 +212,7 @@ fn outcomes_say_what_is_unfinished_and_what_is_completed() {
 
     let row = journal.latest_run(Some(1)).unwrap().unwrap();
     assert_eq!((row.run, row.phase), (third, phase(1)));
-    assert_eq!(
-        row.outcome,
-        Some(Outcome {
-            name: "completed".to_owned(),
-            at: 9
-        })
-    );
+    assert_eq!(row.outcome, Some(Outcome { name: "completed".to_owned(), at: 9 }));
     assert_eq!(journal.latest_run(None).unwrap().unwrap().run, fourth);
 }
 
@@ -340,11 +245,7 @@ fn a_reader_needs_no_lock_and_follows_a_writer() {
     reader.visit(&run, 0, append_meanwhile).unwrap();
     assert_eq!(seen, 20, "it sees what was there when it began");
     drop(journal);
-    assert_eq!(
-        reader.run(&run).unwrap().unwrap().events,
-        40,
-        "it outlives the writer"
-    );
+    assert_eq!(reader.run(&run).unwrap().unwrap().events, 40, "it outlives the writer");
     assert_eq!(
         open(&project).run(&run).unwrap().unwrap().events,
         40,

@@ -19,17 +19,11 @@ fn mode(path: &Path) -> u32 {
 fn it_is_private_ignored_and_made_once() {
     let project = tempfile::tempdir().unwrap();
     assert_eq!(StateDir::find(project.path()).unwrap(), None);
-    assert!(
-        !project.path().join(".idumb").exists(),
-        "finding makes nothing"
-    );
+    assert!(!project.path().join(".idumb").exists(), "finding makes nothing");
     let state = StateDir::prepare(project.path()).unwrap();
     assert_eq!(mode(state.path()), 0o700);
     assert!(state.path().ends_with(".idumb/state"));
-    assert_eq!(
-        fs::read_to_string(state.path().join(".gitignore")).unwrap(),
-        "*\n"
-    );
+    assert_eq!(fs::read_to_string(state.path().join(".gitignore")).unwrap(), "*\n");
     for folder in [state.blobs(), state.upper(), state.staging()] {
         assert!(folder.is_dir());
     }
@@ -39,12 +33,7 @@ fn it_is_private_ignored_and_made_once() {
 
 #[test]
 fn links_on_the_way_are_refused_and_nothing_is_made_behind_them() {
-    for link in [
-        ".idumb",
-        ".idumb/state",
-        ".idumb/state/blobs",
-        ".idumb/state/upper",
-    ] {
+    for link in [".idumb", ".idumb/state", ".idumb/state/blobs", ".idumb/state/upper"] {
         let (project, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         StateDir::prepare(project.path()).unwrap();
         let link = project.path().join(link);
@@ -53,10 +42,7 @@ fn links_on_the_way_are_refused_and_nothing_is_made_behind_them() {
         let error = StateDir::prepare(project.path()).unwrap_err();
         assert!(matches!(error, Error::Symlink { .. }), "{error:?}");
         let said = error.to_string();
-        let (link, target) = (
-            link.display().to_string(),
-            elsewhere.path().display().to_string(),
-        );
+        let (link, target) = (link.display().to_string(), elsewhere.path().display().to_string());
         assert!(said.contains(&link) && said.contains(&target), "{said}");
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
@@ -66,11 +52,7 @@ fn links_on_the_way_are_refused_and_nothing_is_made_behind_them() {
 fn a_link_is_refused_for_looking_too() {
     let (project, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     StateDir::prepare(elsewhere.path()).unwrap();
-    symlink(
-        elsewhere.path().join(".idumb"),
-        project.path().join(".idumb"),
-    )
-    .unwrap();
+    symlink(elsewhere.path().join(".idumb"), project.path().join(".idumb")).unwrap();
     let error = StateDir::find(project.path()).unwrap_err();
     assert!(matches!(error, Error::Symlink { .. }), "{error:?}");
 }
@@ -94,10 +76,7 @@ fn what_is_not_private_may_have_come_with_the_project() {
         StateDir::prepare(project.path()).unwrap_err(),
         StateDir::find(project.path()).unwrap_err(),
     ] {
-        assert!(
-            matches!(error, Error::NotPrivate { mode: 0o755, .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, Error::NotPrivate { mode: 0o755, .. }), "{error:?}");
         assert!(error.to_string().contains("chmod 700"), "{error}");
     }
 }
@@ -132,10 +111,7 @@ fn the_document_is_replaced_whole() {
     fs::create_dir(state.document()).unwrap();
     let error = write_state(&state, "{}").unwrap_err();
     assert!(error.to_string().contains("state.json"), "{error}");
-    assert!(
-        !state.path().join("state.json.new").exists(),
-        "nothing is left lying about"
-    );
+    assert!(!state.path().join("state.json.new").exists(), "nothing is left lying about");
 }
 
 #[test]
@@ -146,10 +122,7 @@ fn a_planted_link_in_place_of_the_lock_is_refused() {
     fs::write(&victim, "untouched").unwrap();
     symlink(&victim, state.lock_file()).unwrap();
     let error = state.lock().unwrap_err();
-    assert!(
-        matches!(error, LockError::Error(Error::Symlink { .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, LockError::Error(Error::Symlink { .. })), "{error:?}");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
 }
 
@@ -161,20 +134,14 @@ fn the_lock_is_one_and_says_whose_it_is() {
     let lock = state.lock().unwrap();
     lock.tell_run(&RunId::new("phase-1-r3").unwrap()).unwrap();
     let expected = format!("another idumb (pid {}, run phase-1-r3)", std::process::id());
-    let LockError::Held { by, path } = state.lock().unwrap_err() else {
-        panic!("not held")
-    };
+    let LockError::Held { by, path } = state.lock().unwrap_err() else { panic!("not held") };
     assert_eq!((by, path), (expected.clone(), state.lock_file()));
     assert_eq!(state.holder().unwrap(), Some(expected));
     let clone = lock.clone();
     drop(lock);
     assert!(state.holder().unwrap().is_some(), "a clone holds it too");
     drop(clone);
-    assert_eq!(
-        state.holder().unwrap(),
-        None,
-        "the file's old words mean nothing"
-    );
+    assert_eq!(state.holder().unwrap(), None, "the file's old words mean nothing");
     state.lock().unwrap();
 }
 
@@ -206,10 +173,7 @@ fn holder() {
     let Some(project) = std::env::var_os(PROJECT) else {
         return;
     };
-    let lock = StateDir::prepare(Path::new(&project))
-        .unwrap()
-        .lock()
-        .unwrap();
+    let lock = StateDir::prepare(Path::new(&project)).unwrap().lock().unwrap();
     let mut out = std::io::stdout();
     writeln!(out, "locked").unwrap();
     out.flush().unwrap();
@@ -238,9 +202,7 @@ fn another_process_is_kept_out_until_the_holder_ends_in_whatever_way() {
     let state = StateDir::prepare(project.path()).unwrap();
     for killed in [false, true] {
         let (mut child, said) = start_holder(project.path());
-        let LockError::Held { by, .. } = state.lock().unwrap_err() else {
-            panic!("not held")
-        };
+        let LockError::Held { by, .. } = state.lock().unwrap_err() else { panic!("not held") };
         assert_eq!(by, format!("another idumb (pid {})", child.id()));
         if killed {
             child.kill().unwrap();
@@ -259,8 +221,5 @@ fn a_blob_store_refuses_a_planted_link() {
     let state = StateDir::prepare(project.path()).unwrap();
     fs::remove_dir(state.blobs()).unwrap();
     symlink(elsewhere.path(), state.blobs()).unwrap();
-    assert!(matches!(
-        BlobStore::new(&state).unwrap_err(),
-        Error::Symlink { .. }
-    ));
+    assert!(matches!(BlobStore::new(&state).unwrap_err(), Error::Symlink { .. }));
 }

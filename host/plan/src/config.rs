@@ -90,9 +90,8 @@ fn config(reading: &mut Reading<'_>, root: &Table<'_>) -> Result<Config, Told> {
     let defaults = section(reading, root, "defaults", "`[defaults]`", defaults);
     let agents = section(reading, root, "agents", "`[agents]`", agents);
     let known = agents.as_ref().ok();
-    let roles = section(reading, root, "roles", "`[roles]`", |reading, table| {
-        roles(reading, table, known)
-    });
+    let roles =
+        section(reading, root, "roles", "`[roles]`", |reading, table| roles(reading, table, known));
     let limits = section(reading, root, "limits", "`[limits]`", limits);
     stray?;
     let agents = agents?.into_iter().map(|(name, agent)| Ok((name, agent?)));
@@ -122,42 +121,20 @@ fn section<T: Default>(
 
 fn project(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Project, Told> {
     let stray = reading.only(table, &["name", "current_phase"]);
-    let name = table
-        .get("name")
-        .map(|item| reading.words(&item))
-        .transpose();
-    let current = table
-        .get("current_phase")
-        .map(|item| reading.small_number(&item, 0..=u32::MAX));
+    let name = table.get("name").map(|item| reading.words(&item)).transpose();
+    let current = table.get("current_phase").map(|item| reading.small_number(&item, 0..=u32::MAX));
     stray?;
-    Ok(Project {
-        name: name?.map(str::to_owned),
-        current_phase: current.transpose()?,
-    })
+    Ok(Project { name: name?.map(str::to_owned), current_phase: current.transpose()? })
 }
 
 fn defaults(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Defaults, Told> {
     let stray = reading.only(table, &["mode", "batch_size", "timeout"]);
-    let mode = table
-        .get("mode")
-        .map(|item| mode(reading, &item))
-        .transpose();
-    let batch = table
-        .get("batch_size")
-        .map(|item| reading.small_number(&item, 1..=LARGEST_BATCH));
-    let timeout = table
-        .get("timeout")
-        .map(|item| reading.duration(&item))
-        .transpose();
+    let mode = table.get("mode").map(|item| mode(reading, &item)).transpose();
+    let batch = table.get("batch_size").map(|item| reading.small_number(&item, 1..=LARGEST_BATCH));
+    let timeout = table.get("timeout").map(|item| reading.duration(&item)).transpose();
     stray?;
-    let batch_size = batch
-        .transpose()?
-        .and_then(|size| usize::try_from(size).ok());
-    Ok(Defaults {
-        mode: mode?,
-        batch_size,
-        timeout: timeout?,
-    })
+    let batch_size = batch.transpose()?.and_then(|size| usize::try_from(size).ok());
+    Ok(Defaults { mode: mode?, batch_size, timeout: timeout? })
 }
 
 fn mode(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Mode, Told> {
@@ -202,16 +179,9 @@ fn agent(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<AgentSource, Told
     let role = reading
         .required(&table, "role", "role = \"builder\"")
         .and_then(|item| role(reading, &item));
-    let digest = table
-        .get("digest")
-        .map(|item| reading.digest(&item))
-        .transpose();
+    let digest = table.get("digest").map(|item| reading.digest(&item)).transpose();
     stray?;
-    Ok(AgentSource {
-        path: path?.to_owned(),
-        role: role?,
-        digest: digest?,
-    })
+    Ok(AgentSource { path: path?.to_owned(), role: role?, digest: digest? })
 }
 
 fn role_named(text: &str) -> Option<Role> {
@@ -244,9 +214,7 @@ fn roles(
             let problem = Problem::new(Code::UnknownRole, span, message).label("not a role here");
             return Err(reading.refuse(problem.help(help)));
         };
-        let agent = table
-            .get(key)
-            .map(|item| role_agent(reading, &item, role, agents));
+        let agent = table.get(key).map(|item| role_agent(reading, &item, role, agents));
         Ok(agent.transpose()?.map(|agent| (role, agent)))
     })?;
     Ok(pairs.into_iter().flatten().collect())
@@ -267,9 +235,8 @@ fn role_agent(
     match agents.get(name) {
         Some(Ok(agent)) if agent.role != role => {
             let message = format!("the agent `{name}` is a {}, not a {role}", agent.role);
-            let fits = agents
-                .iter()
-                .filter(|(_, agent)| agent.as_ref().is_ok_and(|a| a.role == role));
+            let fits =
+                agents.iter().filter(|(_, agent)| agent.as_ref().is_ok_and(|a| a.role == role));
             let fits = fits.map(|(name, _)| name.as_str()).chain([role.as_str()]);
             let help = format!("agents with this role: {}", listed(fits));
             Err(reading.refuse_value(Code::OtherRole, item, message, "of another role", help))
@@ -286,10 +253,7 @@ fn role_agent(
 
 fn limits(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Limits, Told> {
     let stray = reading.only(table, &["memory"]);
-    let memory = table
-        .get("memory")
-        .map(|item| size(reading, &item))
-        .transpose();
+    let memory = table.get("memory").map(|item| size(reading, &item)).transpose();
     stray?;
     Ok(Limits { memory: memory? })
 }
@@ -305,20 +269,12 @@ fn size(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<u64, Told> {
     bytes(text).ok_or_else(|| {
         let message = format!("`{text}` is not an amount of memory");
         let help = "write `256MiB`, `1GiB` (units: KiB, MiB, GiB), or a number of bytes";
-        reading.refuse_value(
-            Code::BadSize,
-            item,
-            message,
-            "not an amount of memory",
-            help,
-        )
+        reading.refuse_value(Code::BadSize, item, message, "not an amount of memory", help)
     })
 }
 
 fn bytes(text: &str) -> Option<u64> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let factor: u64 = match unit.trim_start() {
         "" => 1,
@@ -327,11 +283,7 @@ fn bytes(text: &str) -> Option<u64> {
         "GiB" => 1 << 30,
         _ => return None,
     };
-    digits
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(factor)
-        .filter(|bytes| (1..=MOST).contains(bytes))
+    digits.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| (1..=MOST).contains(bytes))
 }
 
 #[cfg(test)]

@@ -20,20 +20,16 @@ pub fn find_phases(folders: impl Iterator<Item = String>) -> (Vec<PhaseId>, Vec<
     for folder in folders.filter(|folder| !folder.starts_with('.')) {
         match phase_of(&folder) {
             Ok(phase) => phases.push(phase),
-            Err(help) => problems.push(format!(
-                "the folder `{}` is no phase: {help}",
-                folder.escape_debug()
-            )),
+            Err(help) => {
+                problems.push(format!("the folder `{}` is no phase: {help}", folder.escape_debug()))
+            }
         }
     }
     phases.sort();
     problems.sort();
     let mut by_number: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for phase in &phases {
-        by_number
-            .entry(phase.number)
-            .or_default()
-            .push(phase.to_string());
+        by_number.entry(phase.number).or_default().push(phase.to_string());
     }
     for (number, folders) in by_number.iter().filter(|(_, folders)| folders.len() > 1) {
         let folders = listed(folders.iter().map(String::as_str));
@@ -51,15 +47,9 @@ fn phase_of(folder: &str) -> Result<PhaseId, String> {
     if number.is_empty() || name.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
         return Err(FORM.to_owned());
     }
-    let number: u32 = number
-        .parse()
-        .map_err(|_| "its number is too large".to_owned())?;
+    let number: u32 = number.parse().map_err(|_| "its number is too large".to_owned())?;
     let phase = PhaseId::new(number, name).map_err(|error| error.to_string())?;
-    if phase.to_string() == folder {
-        Ok(phase)
-    } else {
-        Err(format!("name it `{phase}`"))
-    }
+    if phase.to_string() == folder { Ok(phase) } else { Err(format!("name it `{phase}`")) }
 }
 
 /// Why no phase was chosen.
@@ -111,40 +101,26 @@ pub fn choose_phase(phases: &[PhaseId], text: &str) -> Result<PhaseId, ChooseErr
     if let Some(exact) = phases.iter().find(|phase| phase.to_string() == text) {
         return Ok(exact.clone());
     }
-    let fitting: Vec<&PhaseId> = phases
-        .iter()
-        .filter(|phase| phase.is_meant_by(text))
-        .collect();
+    let fitting: Vec<&PhaseId> = phases.iter().filter(|phase| phase.is_meant_by(text)).collect();
     let shown = text.escape_debug().to_string();
     match fitting.as_slice() {
         [one] => Ok((*one).clone()),
         [] if phases.is_empty() => Err(ChooseError::None { text: shown }),
-        [] => Err(ChooseError::Unknown {
-            help: unknown(phases, text),
-            text: shown,
-        }),
+        [] => Err(ChooseError::Unknown { help: unknown(phases, text), text: shown }),
         several => {
             let candidates = several.iter().map(ToString::to_string).collect();
-            Err(ChooseError::Ambiguous {
-                text: shown,
-                candidates,
-            })
+            Err(ChooseError::Ambiguous { text: shown, candidates })
         }
     }
 }
 
 fn unknown(phases: &[PhaseId], text: &str) -> String {
     let folders: Vec<String> = phases.iter().map(ToString::to_string).collect();
-    let words = phases
-        .iter()
-        .map(|phase| phase.name.as_str())
-        .chain(folders.iter().map(String::as_str));
+    let words =
+        phases.iter().map(|phase| phase.name.as_str()).chain(folders.iter().map(String::as_str));
     match nearest(text, words) {
         Some(word) => format!("did you mean `{word}`?"),
-        None => format!(
-            "the phases are {}",
-            listed(folders.iter().map(String::as_str))
-        ),
+        None => format!("the phases are {}", listed(folders.iter().map(String::as_str))),
     }
 }
 
@@ -158,17 +134,9 @@ mod tests {
     }
 
     fn phases() -> Vec<PhaseId> {
-        let all = [
-            (1, "store"),
-            (2, "search"),
-            (3, "search"),
-            (4, "2"),
-            (5, "2-search"),
-            (6, "phase-1"),
-        ];
-        all.into_iter()
-            .map(|(number, name)| PhaseId::new(number, name).unwrap())
-            .collect()
+        let all =
+            [(1, "store"), (2, "search"), (3, "search"), (4, "2"), (5, "2-search"), (6, "phase-1")];
+        all.into_iter().map(|(number, name)| PhaseId::new(number, name).unwrap()).collect()
     }
 
     #[test]
@@ -217,11 +185,7 @@ mod tests {
             ("5-2-search", "5-2-search"),
         ];
         for (text, expected) in table {
-            assert_eq!(
-                choose_phase(&phases(), text).unwrap().to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(choose_phase(&phases(), text).unwrap().to_string(), expected, "{text}");
         }
     }
 
@@ -229,13 +193,7 @@ mod tests {
     fn what_is_not_chosen_says_why() {
         let told = |phases: &[PhaseId], text: &str| {
             let error = choose_phase(phases, text).unwrap_err();
-            format!(
-                "{error}; {}",
-                error
-                    .help()
-                    .map(|help| help.to_string())
-                    .unwrap_or_default()
-            )
+            format!("{error}; {}", error.help().map(|help| help.to_string()).unwrap_or_default())
         };
         let all = phases();
         let lines = [

@@ -155,15 +155,13 @@ impl Problem {
     /// What to write at the place itself.
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         let label = Some(plain(&label.into()));
-        self.labels
-            .push(LabeledSpan::new_primary_with_span(label, self.span.clone()));
+        self.labels.push(LabeledSpan::new_primary_with_span(label, self.span.clone()));
         self
     }
 
     /// A further place that belongs to it.
     pub(crate) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.labels
-            .push(LabeledSpan::new_with_span(Some(plain(&label.into())), span));
+        self.labels.push(LabeledSpan::new_with_span(Some(plain(&label.into())), span));
         self
     }
 
@@ -194,11 +192,7 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(format!(
-            "{}::{}",
-            self.document.prefix(),
-            self.code.slug()
-        )))
+        Some(Box::new(format!("{}::{}", self.document.prefix(), self.code.slug())))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -252,11 +246,7 @@ impl Diagnostic for Refused {
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(
-            self.problems
-                .iter()
-                .map(|problem| problem as &dyn Diagnostic),
-        ))
+        Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic)))
     }
 }
 
@@ -273,18 +263,12 @@ pub(crate) struct Problems {
 
 impl Problems {
     pub(crate) fn new(document: Document) -> Self {
-        Self {
-            document,
-            found: Vec::new(),
-        }
+        Self { document, found: Vec::new() }
     }
 
     /// Takes note of a problem.
     pub(crate) fn refuse(&mut self, problem: Problem) -> Told {
-        self.found.push(Problem {
-            document: self.document,
-            ..problem
-        });
+        self.found.push(Problem { document: self.document, ..problem });
         Told(())
     }
 
@@ -298,14 +282,9 @@ impl Problems {
         match read {
             Ok(value) if self.found.is_empty() => Ok(value),
             _ => {
-                self.found
-                    .sort_by_key(|problem| (problem.span.start, problem.span.end));
+                self.found.sort_by_key(|problem| (problem.span.start, problem.span.end));
                 let source = NamedSource::new(plain(file_name), same_length(source));
-                Err(Refused {
-                    document: self.document,
-                    source,
-                    problems: self.found,
-                })
+                Err(Refused { document: self.document, source, problems: self.found })
             }
         }
     }
@@ -321,11 +300,7 @@ fn steers(c: char) -> bool {
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if steers(c) {
-            out.extend(c.escape_unicode())
-        } else {
-            out.push(c)
-        }
+        if steers(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
 }
@@ -362,11 +337,7 @@ mod tests {
     #[test]
     fn codes_are_words_and_differ() {
         let mut slugs: Vec<&str> = Code::ALL.iter().map(|code| code.slug()).collect();
-        assert!(
-            slugs
-                .iter()
-                .all(|slug| slug.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
-        );
+        assert!(slugs.iter().all(|slug| slug.chars().all(|c| c.is_ascii_lowercase() || c == '-')));
         slugs.sort_unstable();
         slugs.dedup();
         assert_eq!(slugs.len(), Code::ALL.len());

@@ -48,9 +48,7 @@ impl<'a> Table<'a> {
 
     /// The keys and where they stand.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&'a str, Span)> + use<'a> {
-        self.entries
-            .keys()
-            .map(|key| (key.get_ref().as_ref(), key.span()))
+        self.entries.keys().map(|key| (key.get_ref().as_ref(), key.span()))
     }
 
     /// Whether `key` is there.
@@ -71,9 +69,9 @@ impl<'a> Item<'a> {
     /// The whole number from 0, if it is one; tells nothing.
     pub(crate) fn as_count(&self) -> Option<u64> {
         match self.value {
-            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix())
-                .ok()
-                .filter(|n| *n <= MOST),
+            DeValue::Integer(digits) => {
+                u64::from_str_radix(digits.as_str(), digits.radix()).ok().filter(|n| *n <= MOST)
+            }
             _ => None,
         }
     }
@@ -93,19 +91,12 @@ pub(crate) fn read_document<T>(
     read: impl FnOnce(&mut Reading<'_>, &Table<'_>) -> Result<T, Told>,
 ) -> Result<T, Refused> {
     let (root, errors) = DeTable::parse_recoverable(source);
-    let mut reading = Reading {
-        source,
-        problems: Problems::new(document),
-    };
+    let mut reading = Reading { source, problems: Problems::new(document) };
     let result = match reading.syntax(&errors) {
         Some(told) => Err(told),
         None => {
             let start = source.len() - source.trim_start_matches('\u{feff}').len();
-            let table = Table {
-                entries: root.get_ref(),
-                span: start..start,
-                what: "the file",
-            };
+            let table = Table { entries: root.get_ref(), span: start..start, what: "the file" };
             read(&mut reading, &table)
         }
     };
@@ -179,21 +170,15 @@ impl<'a> Reading<'a> {
     /// Refuses every key of `table` that is not in `known`.
     pub(crate) fn only(&mut self, table: &Table<'_>, known: &[&str]) -> Result<(), Told> {
         let what = table.what;
-        every(
-            table.keys().filter(|(key, _)| !known.contains(key)),
-            |(key, span)| {
-                let help = match nearest(key, known.iter().copied()) {
-                    Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("{what} takes {}", listed(known.iter().copied())),
-                };
-                let message = format!("{what} has no `{key}`");
-                Err(self.refuse(
-                    Problem::new(Code::UnknownKey, span, message)
-                        .label("unknown")
-                        .help(help),
-                ))
-            },
-        )
+        every(table.keys().filter(|(key, _)| !known.contains(key)), |(key, span)| {
+            let help = match nearest(key, known.iter().copied()) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("{what} takes {}", listed(known.iter().copied())),
+            };
+            let message = format!("{what} has no `{key}`");
+            Err(self
+                .refuse(Problem::new(Code::UnknownKey, span, message).label("unknown").help(help)))
+        })
         .map(|_: Vec<()>| ())
     }
 
@@ -208,9 +193,7 @@ impl<'a> Reading<'a> {
             let message = format!("{} needs `{key}`", table.what);
             let problem = Problem::new(Code::MissingKey, table.span.clone(), message);
             self.refuse(
-                problem
-                    .label(format!("`{key}` is missing"))
-                    .help(format!("add `{example}`")),
+                problem.label(format!("`{key}` is missing")).help(format!("add `{example}`")),
             )
         })
     }
@@ -259,11 +242,8 @@ impl<'a> Reading<'a> {
         if !text.trim().is_empty() {
             return Ok(text);
         }
-        let problem = Problem::new(
-            Code::EmptyText,
-            self.first_line(item),
-            format!("{} is empty", item.name),
-        );
+        let problem =
+            Problem::new(Code::EmptyText, self.first_line(item), format!("{} is empty", item.name));
         Err(self.refuse(problem.label("nothing here").help("say it in a few words")))
     }
 
@@ -273,11 +253,8 @@ impl<'a> Reading<'a> {
         if !text.is_empty() {
             return Ok(text);
         }
-        let problem = Problem::new(
-            Code::EmptyText,
-            item.span.clone(),
-            format!("{} is empty", item.name),
-        );
+        let problem =
+            Problem::new(Code::EmptyText, item.span.clone(), format!("{} is empty", item.name));
         let help = "the empty text is everywhere: write the one that is meant";
         Err(self.refuse(problem.label("nothing here").help(help)))
     }
@@ -314,9 +291,7 @@ impl<'a> Reading<'a> {
                 let message = format!("{} is out of range", item.name);
                 let problem = Problem::new(Code::OutOfRange, item.span.clone(), message);
                 Err(self.refuse(
-                    problem
-                        .label("out of range")
-                        .help(format!("write a number: {bounds}")),
+                    problem.label("out of range").help(format!("write a number: {bounds}")),
                 ))
             }
         }
@@ -354,11 +329,7 @@ impl<'a> Reading<'a> {
         what: &'static str,
     ) -> Result<Table<'t>, Told> {
         match item.value {
-            DeValue::Table(entries) => Ok(Table {
-                entries,
-                span: self.first_line(item),
-                what,
-            }),
+            DeValue::Table(entries) => Ok(Table { entries, span: self.first_line(item), what }),
             _ => Err(self.wrong_type(item, "a table", "a table: `{ key = value }`")),
         }
     }
@@ -387,19 +358,11 @@ impl<'a> Reading<'a> {
             DeValue::Boolean(flag) => Ok(Value::from(*flag)),
             DeValue::Integer(digits) => {
                 let number = i64::from_str_radix(digits.as_str(), digits.radix());
-                number
-                    .map(Value::from)
-                    .map_err(|_| self.not_json(item, "a number this large"))
+                number.map(Value::from).map_err(|_| self.not_json(item, "a number this large"))
             }
             DeValue::Float(digits) => {
-                let number = digits
-                    .as_str()
-                    .parse()
-                    .ok()
-                    .and_then(serde_json::Number::from_f64);
-                number
-                    .map(Value::Number)
-                    .ok_or_else(|| self.not_json(item, "such a number"))
+                let number = digits.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+                number.map(Value::Number).ok_or_else(|| self.not_json(item, "such a number"))
             }
             DeValue::Datetime(_) => Err(self.not_json(item, "dates and times")),
             DeValue::Array(_) => {
@@ -418,16 +381,10 @@ impl<'a> Reading<'a> {
     }
 
     fn not_json(&mut self, item: &Item<'_>, what: &str) -> Told {
-        let message = format!(
-            "{} reaches the agent as JSON, which does not have {what}",
-            item.name
-        );
+        let message =
+            format!("{} reaches the agent as JSON, which does not have {what}", item.name);
         let problem = Problem::new(Code::NotJson, self.first_line(item), message);
-        self.refuse(
-            problem
-                .label("not in JSON")
-                .help("write it as a text, in quotes"),
-        )
+        self.refuse(problem.label("not in JSON").help("write it as a text, in quotes"))
     }
 }
 
@@ -442,10 +399,7 @@ fn without_echoes(mut told: Vec<(Span, &str)>) -> Vec<(Span, &str)> {
     }
     let commas = |told: &[(Span, &str)]| {
         let at = |place: &(Span, &str)| place.1.contains(MISSING_COMMA);
-        (
-            told.iter().filter(|place| at(place)).count(),
-            told.iter().position(at),
-        )
+        (told.iter().filter(|place| at(place)).count(), told.iter().position(at))
     };
     if let (3.., Some(first)) = commas(&told) {
         told.truncate(first + 1);

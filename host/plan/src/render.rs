@@ -19,11 +19,7 @@ pub struct Look {
 
 impl Look {
     /// For files, pipes and tests: no colour, 100 columns.
-    pub const PLAIN: Self = Self {
-        colour: false,
-        unicode: true,
-        width: 100,
-    };
+    pub const PLAIN: Self = Self { colour: false, unicode: true, width: 100 };
 }
 
 /// The refusal as plain text: every problem with its code, place, source excerpt and fix.
@@ -33,16 +29,9 @@ pub fn render(refused: &Refused) -> String {
 
 /// The refusal as text for a terminal.
 pub fn render_as(refused: &Refused, look: Look) -> String {
-    let characters = if look.unicode {
-        ThemeCharacters::unicode()
-    } else {
-        ThemeCharacters::ascii()
-    };
-    let styles = if look.colour {
-        ThemeStyles::ansi()
-    } else {
-        ThemeStyles::none()
-    };
+    let characters =
+        if look.unicode { ThemeCharacters::unicode() } else { ThemeCharacters::ascii() };
+    let styles = if look.colour { ThemeStyles::ansi() } else { ThemeStyles::none() };
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme { characters, styles })
         .with_width(look.width.max(40))
         .with_links(false)

@@ -9,12 +9,7 @@ pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
     let allowed = (text.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|word| {
-            (
-                strsim::damerau_levenshtein(&text, &word.to_lowercase()),
-                word,
-            )
-        })
+        .map(|word| (strsim::damerau_levenshtein(&text, &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= allowed && *distance < word.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)

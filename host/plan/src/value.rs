@@ -42,11 +42,7 @@ impl Reading<'_> {
         };
         let help =
             "use 1 to 64 letters (a-z), digits, `-`, `_` or `.`, starting with a letter or digit";
-        self.refuse(
-            Problem::new(Code::BadId, span, message)
-                .label("not an identifier")
-                .help(help),
-        )
+        self.refuse(Problem::new(Code::BadId, span, message).label("not an identifier").help(help))
     }
 
     /// A list of patterns of paths.
@@ -57,8 +53,7 @@ impl Reading<'_> {
 
     fn pattern(&mut self, item: &Item<'_>) -> Result<PathGlob, Told> {
         let text = self.text(item)?;
-        text.parse()
-            .map_err(|error| self.bad_glob(item, text, error))
+        text.parse().map_err(|error| self.bad_glob(item, text, error))
     }
 
     /// Refuses what `PathGlob` refused.
@@ -188,35 +183,20 @@ impl Reading<'_> {
     /// A regular expression, as criteria and links use it.
     pub(crate) fn regex<'t>(&mut self, item: &Item<'t>) -> Result<&'t str, Told> {
         let text = self.sought(item)?;
-        let built = regex::bytes::RegexBuilder::new(text)
-            .multi_line(true)
-            .build();
+        let built = regex::bytes::RegexBuilder::new(text).multi_line(true).build();
         built.map(|_| text).map_err(|error| {
             let why = error.to_string();
-            let why = why
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
             let message = format!("{} is not a regular expression: {why}", item.name);
             let help = "the syntax is that of Rust's `regex`; `'…'` keeps backslashes as they are";
-            self.refuse_value(
-                Code::BadRegex,
-                item,
-                message,
-                "not a regular expression",
-                help,
-            )
+            self.refuse_value(Code::BadRegex, item, message, "not a regular expression", help)
         })
     }
 
     /// The digest of a component.
     pub(crate) fn digest(&mut self, item: &Item<'_>) -> Result<Digest, Told> {
         let text = self.text(item)?;
-        let digest = text
-            .starts_with("blake3:")
-            .then(|| text.parse().ok())
-            .flatten();
+        let digest = text.starts_with("blake3:").then(|| text.parse().ok()).flatten();
         digest.ok_or_else(|| {
             let message = format!("{} is not a digest", item.name);
             let help = "write `blake3:` and 64 hex digits, as `b3sum` prints them";
@@ -227,10 +207,7 @@ impl Reading<'_> {
 
 /// `text` without empty and `.` components, if there is no `..` in it.
 fn plainly(text: &str) -> Option<String> {
-    let names: Vec<&str> = text
-        .split('/')
-        .filter(|name| !matches!(*name, "" | "."))
-        .collect();
+    let names: Vec<&str> = text.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
     let plain = !names.is_empty() && !names.contains(&"..");
     plain.then(|| names.join("/"))
 }

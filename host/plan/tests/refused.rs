@@ -12,9 +12,7 @@ use idumb_plan::{Code, Look, Refused, read_config, read_plan, render, render_as}
 use miette::Diagnostic;
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
 /// The names and contents of the files in a folder, in order; the checkout's line ends undone.
@@ -22,21 +20,9 @@ fn cases(name: &str) -> Vec<(String, String)> {
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(folder(name)).expect("the folder of cases") {
         let path = entry.expect("an entry").path();
-        let stem = path
-            .file_stem()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        assert!(
-            path.extension().is_some_and(|ending| ending == "toml"),
-            "{path:?} is no case"
-        );
-        cases.push((
-            stem,
-            std::fs::read_to_string(&path)
-                .expect("a text")
-                .replace("\r\n", "\n"),
-        ));
+        let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        assert!(path.extension().is_some_and(|ending| ending == "toml"), "{path:?} is no case");
+        cases.push((stem, std::fs::read_to_string(&path).expect("a text").replace("\r\n", "\n")));
     }
     cases.sort();
     cases
@@ -44,9 +30,7 @@ fn cases(name: &str) -> Vec<(String, String)> {
 
 /// Reads a plan; a first line `# expected: 2-search` names the phase of its folder.
 fn refused_plan(name: &str, source: &str) -> Refused {
-    let expected = source
-        .strip_prefix("# expected: ")
-        .and_then(|rest| rest.lines().next());
+    let expected = source.strip_prefix("# expected: ").and_then(|rest| rest.lines().next());
     let expected = expected.map(|folder| {
         let (number, phase) = folder.split_once('-').expect("a folder's name");
         PhaseId::new(number.parse().expect("a number"), phase).expect("a phase")
@@ -94,10 +78,7 @@ fn refusals_read_as_they_were_approved() {
             failed.push(name);
         }
     }
-    assert!(
-        failed.is_empty(),
-        "the snapshots of {failed:?} are missing or differ"
-    );
+    assert!(failed.is_empty(), "the snapshots of {failed:?} are missing or differ");
 }
 
 #[test]
@@ -105,11 +86,7 @@ fn every_snapshot_has_its_case() {
     for name in ["refused", "refused-config"] {
         let known: BTreeSet<String> = cases(name).into_iter().map(|(name, _)| name).collect();
         for entry in std::fs::read_dir(folder("snapshots").join(name)).expect("snapshots") {
-            let file = entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
+            let file = entry.expect("an entry").file_name().to_string_lossy().into_owned();
             let stem = file.split(".snap").next().unwrap_or_default();
             assert!(known.contains(stem), "snapshots/{name}/{file} has no case");
         }
@@ -118,15 +95,9 @@ fn every_snapshot_has_its_case() {
 
 #[test]
 fn every_code_has_a_case() {
-    let met: BTreeSet<Code> = all()
-        .iter()
-        .flat_map(|(_, _, refused)| refused.problems())
-        .map(|p| p.code())
-        .collect();
-    let missing: Vec<_> = Code::ALL
-        .iter()
-        .filter(|code| !met.contains(code))
-        .collect();
+    let met: BTreeSet<Code> =
+        all().iter().flat_map(|(_, _, refused)| refused.problems()).map(|p| p.code()).collect();
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !met.contains(code)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
 }
 
@@ -136,16 +107,10 @@ fn every_problem_says_where_and_what_to_do() {
         let mut last = 0;
         for problem in refused.problems() {
             let told = format!("{folder}/{name}: {problem}");
-            let help = problem
-                .help()
-                .map(|help| help.to_string())
-                .unwrap_or_default();
+            let help = problem.help().map(|help| help.to_string()).unwrap_or_default();
             assert!(!help.is_empty(), "no help: {told}");
             let labels: Vec<_> = problem.labels().into_iter().flatten().collect();
-            assert!(
-                labels.iter().any(|label| label.label().is_some()),
-                "no label: {told}"
-            );
+            assert!(labels.iter().any(|label| label.label().is_some()), "no label: {told}");
             assert!(problem.span().start >= last, "out of order: {told}");
             last = problem.span().start;
         }
@@ -162,10 +127,7 @@ fn line_ends_and_a_byte_order_mark_change_no_problem() {
         let told = |source: &str| {
             let refused = refused_plan(&name, source);
             let line = |at: usize| source[..at].matches('\n').count();
-            let lines = refused
-                .problems()
-                .iter()
-                .map(|p| (p.code(), line(p.span().start)));
+            let lines = refused.problems().iter().map(|p| (p.code(), line(p.span().start)));
             (lines.collect::<Vec<_>>(), render(&refused))
         };
         let (plain, _) = told(&source);
@@ -179,56 +141,24 @@ fn line_ends_and_a_byte_order_mark_change_no_problem() {
 
 #[test]
 fn looks_differ_only_as_asked() {
-    let (_, source) = cases("refused")
-        .into_iter()
-        .find(|(name, _)| name == "cycle")
-        .expect("it");
+    let (_, source) = cases("refused").into_iter().find(|(name, _)| name == "cycle").expect("it");
     let refused = refused_plan("cycle", &source);
-    let ascii = render_as(
-        &refused,
-        Look {
-            colour: false,
-            unicode: false,
-            width: 60,
-        },
-    );
+    let ascii = render_as(&refused, Look { colour: false, unicode: false, width: 60 });
     // The arrow is the message's own.
     assert!(ascii.chars().all(|c| c.is_ascii() || c == '→'), "{ascii}");
-    let colour = render_as(
-        &refused,
-        Look {
-            colour: true,
-            unicode: true,
-            width: 100,
-        },
-    );
+    let colour = render_as(&refused, Look { colour: true, unicode: true, width: 100 });
     assert!(colour.contains("\u{1b}["));
     assert!(!render(&refused).contains('\u{1b}'));
-    let narrow = render_as(
-        &refused,
-        Look {
-            colour: false,
-            unicode: true,
-            width: 0,
-        },
-    );
-    assert!(
-        narrow.lines().all(|line| line.chars().count() <= 60),
-        "{narrow}"
-    );
-    assert!(
-        narrow.lines().count() > render(&refused).lines().count(),
-        "{narrow}"
-    );
+    let narrow = render_as(&refused, Look { colour: false, unicode: true, width: 0 });
+    assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+    assert!(narrow.lines().count() > render(&refused).lines().count(), "{narrow}");
 }
 
 #[test]
 fn what_steers_a_terminal_is_never_shown() {
     let raw = "phase = 1\nname = \"\u{1b}]0;owned\u{7}\"\n\u{202e}\u{9b}31m = \r1\n";
-    let (_, escaped) = cases("refused")
-        .into_iter()
-        .find(|(name, _)| name == "steering")
-        .expect("it");
+    let (_, escaped) =
+        cases("refused").into_iter().find(|(name, _)| name == "steering").expect("it");
     for source in [raw, &escaped] {
         let shown = render(&refused_plan("a\u{1b}[2Jb", source));
         let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';

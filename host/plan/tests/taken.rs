@@ -10,12 +10,8 @@ use idumb_core::{Digest, Mode, PhaseId, Plan, Role};
 use idumb_plan::{read_config, read_plan, render};
 
 fn source(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/taken")
-        .join(name);
-    std::fs::read_to_string(path)
-        .expect("the plan")
-        .replace("\r\n", "\n")
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/taken").join(name);
+    std::fs::read_to_string(path).expect("the plan").replace("\r\n", "\n")
 }
 
 fn taken(source: &str) -> Plan {
@@ -57,10 +53,7 @@ fn forty_tasks_keep_their_order() {
     assert_eq!(plan.tasks.len(), 40);
     assert_eq!(plan.links.len(), 7);
     let ids = |ids: Vec<idumb_core::TaskId>| {
-        ids.iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
     let batches: Vec<String> = plan.batches(5).into_iter().map(ids).collect();
     check("forty", &batches.join("\n"));
@@ -73,11 +66,8 @@ fn encodings_change_the_digest_and_nothing_else() {
         let plan = taken(&source);
         assert_eq!(plan.digest, Digest::of(source.as_bytes()));
         let windows = source.replace('\n', "\r\n");
-        for variant in [
-            windows.clone(),
-            format!("\u{feff}{source}"),
-            format!("\u{feff}{windows}"),
-        ] {
+        for variant in [windows.clone(), format!("\u{feff}{source}"), format!("\u{feff}{windows}")]
+        {
             let mut other = taken(&variant);
             assert_eq!(other.digest, Digest::of(variant.as_bytes()));
             assert_ne!(other.digest, plan.digest);
@@ -94,31 +84,21 @@ fn the_folder_gives_the_name_and_must_agree() {
     let nameless = named.replace("name = \"greeting\"\n", "");
     let phase = PhaseId::new(1, "greeting").unwrap();
     for source in [&named, &nameless] {
-        assert_eq!(
-            read_plan(source, "plan.toml", Some(&phase)).unwrap().phase,
-            phase
-        );
+        assert_eq!(read_plan(source, "plan.toml", Some(&phase)).unwrap().phase, phase);
     }
     assert!(read_plan(&nameless, "plan.toml", None).is_err());
     for (number, name) in [(2, "greeting"), (1, "other")] {
         let other = PhaseId::new(number, name).unwrap();
-        assert!(
-            read_plan(&named, "plan.toml", Some(&other)).is_err(),
-            "{other}"
-        );
+        assert!(read_plan(&named, "plan.toml", Some(&other)).is_err(), "{other}");
     }
 }
 
 /// The code blocks of the page that describes the formats.
 fn documented() -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/plan-format.md");
-    let page = std::fs::read_to_string(page)
-        .expect("the page")
-        .replace("\r\n", "\n");
+    let page = std::fs::read_to_string(page).expect("the page").replace("\r\n", "\n");
     let blocks = page.split("```toml\n").skip(1);
-    blocks
-        .map(|block| block.split("```").next().unwrap_or_default().to_owned())
-        .collect()
+    blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
@@ -133,8 +113,7 @@ fn the_documented_plan_is_taken() {
 #[test]
 fn the_documented_config_is_taken() {
     // The page stands for any digest, and for any agent in a role.
-    let source = documented()[1]
-        .replace("blake3:…", &Digest::of(b"").to_string());
+    let source = documented()[1].replace("blake3:…", &Digest::of(b"").to_string());
     let config =
         read_config(&source, "idumb.toml").unwrap_or_else(|refused| panic!("{}", render(&refused)));
     assert_eq!(config.project.name.as_deref(), Some("notes-api"));
@@ -152,10 +131,7 @@ fn the_documented_config_is_taken() {
 #[test]
 fn an_empty_config_is_the_default_one() {
     for source in ["", "\u{feff}", "# nothing\r\n"] {
-        assert_eq!(
-            read_config(source, "idumb.toml").unwrap(),
-            idumb_plan::Config::default()
-        );
+        assert_eq!(read_config(source, "idumb.toml").unwrap(), idumb_plan::Config::default());
     }
 }
 
@@ -169,10 +145,7 @@ fn own_agents_take_their_roles() {
 
 /// Every character's place in `source`, and its end.
 fn places(source: &str) -> impl Iterator<Item = usize> + '_ {
-    source
-        .char_indices()
-        .map(|(at, _)| at)
-        .chain([source.len()])
+    source.char_indices().map(|(at, _)| at).chain([source.len()])
 }
 
 #[test]
@@ -193,9 +166,8 @@ fn a_cut_plan_never_makes_a_reader_panic() {
 #[test]
 fn a_changed_plan_never_makes_a_reader_panic() {
     let source = source("kinds.toml").replace('\n', "\r\n");
-    let spoilers = [
-        "", "\"", "'", "[", "]", "{", "=", "\n", "\r", "\u{0}", "\u{1b}", "é", "🦀", "-", "9",
-    ];
+    let spoilers =
+        ["", "\"", "'", "[", "]", "{", "=", "\n", "\r", "\u{0}", "\u{1b}", "é", "🦀", "-", "9"];
     for (index, at) in places(&source).enumerate() {
         let spoiler = spoilers[index % spoilers.len()];
         let rest = source[at..].chars().next().map_or(0, char::len_utf8);

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use idumb_core::{Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, Role, Task, Trouble};
+use idumb_core::{
+    Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, Role, Task, Trouble,
+};
 use idumb_overlay::{ReadView, WorkView};
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{Store, Trap};
@@ -180,9 +182,7 @@ fn trap_text(error: &wasmtime::Error) -> String {
         return format!("it called exit({})", exit.0);
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::UnreachableCodeReached) => {
-            "it aborted (its last log lines say why)".to_owned()
-        }
+        Some(Trap::UnreachableCodeReached) => "it aborted (its last log lines say why)".to_owned(),
         Some(trap) => trap.to_string(),
         None => whole(error),
     }

@@ -70,10 +70,7 @@ impl Guest {
 }
 
 impl evidence::Host for Guest {
-    fn observe(
-        &mut self,
-        path: String,
-    ) -> wasmtime::Result<Result<evidence::Observation, String>> {
+    fn observe(&mut self, path: String) -> wasmtime::Result<Result<evidence::Observation, String>> {
         let observed = match self.files.view().observe(&path) {
             Ok(observed) => observed,
             Err(error) => return Ok(Err(format!("`{path}`: {error}"))),

@@ -9,17 +9,17 @@ use idumb_core::{Digest, Role};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine};
+use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
 use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::WasiView as _;
 
+use crate::Limits;
 use crate::agent::Agent;
 use crate::contract;
 use crate::files::FileSystem;
 use crate::guest::Guest;
-use crate::Limits;
 
 /// How often a running guest is interrupted to let its deadline be noticed.
 const TICK: Duration = Duration::from_millis(5);
@@ -53,7 +53,9 @@ pub enum Refused {
         offered: String,
     },
     /// It was built for another version of the contract.
-    #[error("it was built for `{found}`; this host speaks idumb:agent {VERSION}: rebuild the agent for that")]
+    #[error(
+        "it was built for `{found}`; this host speaks idumb:agent {VERSION}: rebuild the agent for that"
+    )]
     Version {
         /// What it names.
         found: String,
@@ -104,6 +106,10 @@ impl Sandbox {
             while let Some(engine) = weak.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the clock of the epochs: that time passed is the event"
+                )]
                 std::thread::sleep(TICK);
             }
         });
@@ -158,7 +164,8 @@ fn contract_imports(role: Role) -> &'static [&'static str] {
 }
 
 /// The packages of WASI 0.2 that every role may import.
-const WASI: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+const WASI: &[&str] =
+    &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
 fn check_imports(engine: &Engine, component: &Component, role: Role) -> Result<(), Refused> {
     for (import, _) in component.component_type().imports(engine) {
@@ -170,7 +177,9 @@ fn check_imports(engine: &Engine, component: &Component, role: Role) -> Result<(
             if contract_imports(role).contains(&interface) {
                 continue;
             }
-        } else if WASI.iter().any(|package| name.starts_with(package)) && version.starts_with("0.2.") {
+        } else if WASI.iter().any(|package| name.starts_with(package))
+            && version.starts_with("0.2.")
+        {
             continue;
         }
         let contract = contract_imports(role).join(", ");

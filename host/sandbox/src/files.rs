@@ -379,7 +379,11 @@ impl types::HostDescriptor for FileHost<'_> {
         self.work("unlink", dir, &path)?.unlink(dir, &path).map_err(refused)
     }
 
-    fn read_via_stream(&mut self, fd: Descriptor, offset: u64) -> FsResult<Resource<DynInputStream>> {
+    fn read_via_stream(
+        &mut self,
+        fd: Descriptor,
+        offset: u64,
+    ) -> FsResult<Resource<DynInputStream>> {
         let file = match self.node(&fd)? {
             Node::File(file) if file.reads() => file.clone(),
             Node::File(_) => return Err(types::ErrorCode::BadDescriptor.into()),

@@ -48,13 +48,12 @@ impl Guests {
 
     fn try_build(self) -> Result<(), Trouble> {
         let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-        let root = here
-            .ancestors()
-            .nth(2)
-            .ok_or("this crate is not two folders below the root")?;
+        let root = here.ancestors().nth(2).ok_or("this crate is not two folders below the root")?;
         let out = PathBuf::from(variable("OUT_DIR")?);
         self.watch(root);
-        let target_dir = out.join("guests");
+        // `target/<profile>/build/<package>/out`: one folder for all guests and profiles, so that
+        // clippy, tests and releases build them once between them.
+        let target_dir = out.ancestors().nth(4).unwrap_or(&out).join("guests");
         self.run_cargo(root, &target_dir)?;
         for name in self.names {
             let built = format!("idumb_{}.wasm", name.replace('-', "_"));
@@ -80,23 +79,12 @@ impl Guests {
     fn run_cargo(self, root: &Path, target_dir: &Path) -> Result<(), Box<dyn Error>> {
         let mut cargo = Command::new(variable("CARGO")?);
         // A target directory of its own: the outer Cargo holds the lock of the other one.
-        cargo.args([
-            "build",
-            "--locked",
-            "--target",
-            TARGET,
-            "--profile",
-            PROFILE,
-            "--target-dir",
-        ]);
+        cargo.args(["build", "--locked", "--target", TARGET, "--profile", PROFILE, "--target-dir"]);
         cargo.arg(target_dir);
         for name in self.names {
             cargo.args(["--package", &format!("idumb-{name}")]);
         }
-        cargo
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        cargo.current_dir(root).stdin(Stdio::null()).stdout(Stdio::null());
         for (name, _) in env::vars_os() {
             if is_of_outer_build(&name.to_string_lossy()) {
                 cargo.env_remove(name);
@@ -105,14 +93,10 @@ impl Guests {
         cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped(root, target_dir)?);
         // These would come from a user's configuration file too; what is set here wins.
         cargo.env("CARGO_BUILD_BUILD_DIR", target_dir);
-        cargo
-            .env("RUSTC_WRAPPER", "")
-            .env("RUSTC_WORKSPACE_WRAPPER", "");
+        cargo.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
         let status = cargo.status()?;
         if !status.success() {
-            return Err(
-                format!("the guests could not be built for {TARGET}: {status}").into(),
-            );
+            return Err(format!("the guests could not be built for {TARGET}: {status}").into());
         }
         Ok(())
     }
@@ -127,10 +111,9 @@ enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTarget => write!(
-                f,
-                "the target {TARGET} is not installed: run `rustup target add {TARGET}`"
-            ),
+            Self::NoTarget => {
+                write!(f, "the target {TARGET} is not installed: run `rustup target add {TARGET}`")
+            }
             Self::Other(error) => write!(f, "{error}"),
         }
     }
@@ -149,11 +132,7 @@ fn variable(name: &str) -> Result<OsString, String> {
 /// Fails with what to do, rather than with the first crate that finds no `core`.
 fn require_target() -> Result<(), Trouble> {
     let libraries = rustc(&["--print", "target-libdir", "--target", TARGET])?;
-    if Path::new(libraries.trim()).is_dir() {
-        Ok(())
-    } else {
-        Err(Trouble::NoTarget)
-    }
+    if Path::new(libraries.trim()).is_dir() { Ok(()) } else { Err(Trouble::NoTarget) }
 }
 
 /// What rustc prints.
@@ -168,27 +147,13 @@ fn rustc(args: &[&str]) -> Result<String, Box<dyn Error>> {
 /// Whether a variable says how the outer build goes, which is no matter of the guests.
 fn is_of_outer_build(name: &str) -> bool {
     // How to reach a registry, how to share processors, and which toolchain it is.
-    let kept_families = [
-        "CARGO_NET_",
-        "CARGO_HTTP_",
-        "CARGO_REGISTR",
-        "CARGO_SOURCE_",
-        "RUSTUP_",
-    ];
+    let kept_families = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_", "RUSTUP_"];
     let kept = ["CARGO_HOME", "CARGO_MAKEFLAGS", "RUSTC"];
     if kept.contains(&name) || kept_families.iter().any(|family| name.starts_with(family)) {
         return false;
     }
     let families = ["CARGO", "__CARGO", "RUST", "CLIPPY", "DEP_", "WIT_BINDGEN_"];
-    let single = [
-        "OUT_DIR",
-        "TARGET",
-        "HOST",
-        "NUM_JOBS",
-        "OPT_LEVEL",
-        "PROFILE",
-        "DEBUG",
-    ];
+    let single = ["OUT_DIR", "TARGET", "HOST", "NUM_JOBS", "OPT_LEVEL", "PROFILE", "DEBUG"];
     single.contains(&name) || families.iter().any(|family| name.starts_with(family))
 }
 
@@ -202,9 +167,7 @@ fn remapped(root: &Path, target_dir: &Path) -> Result<OsString, Box<dyn Error>> 
     let sysroot = rustc(&["--print", "sysroot"])?;
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
     let version = rustc(&["--version", "--verbose"])?;
-    let commit = version
-        .lines()
-        .find_map(|line| line.strip_prefix("commit-hash: "));
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
 
     let mut words = vec![(root.to_owned(), "/idumb".to_owned())];
     words.extend(cargo_home.map(|path| (path, "/cargo".to_owned())));

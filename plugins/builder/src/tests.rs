@@ -263,11 +263,7 @@ fn nothing_is_done_before_all_is_understood() {
         let failure = project.run(&[first.clone(), (kind, args.clone())]).unwrap_err();
         assert_eq!(failure.kind, expected, "{kind} {args}: {}", failure.message);
         assert_eq!(failure.step, Some(1));
-        assert!(
-            failure.message.starts_with(&format!("{kind}: ")),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.starts_with(&format!("{kind}: ")), "{}", failure.message);
         assert!(failure.message.contains(part), "{}", failure.message);
         assert!(!project.is_there("a"), "the first step was carried out");
     }

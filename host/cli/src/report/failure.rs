@@ -58,7 +58,8 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
         for id in finding.into_iter().flat_map(|finding| &finding.evidence) {
             let observed = examination.evidence.iter().find(|evidence| &evidence.id == id);
             if let Some(evidence) = observed {
-                let _ = writeln!(out, "        evidence {id}: {}", observed_text(&evidence.observed));
+                let _ =
+                    writeln!(out, "        evidence {id}: {}", observed_text(&evidence.observed));
             }
         }
     }

@@ -33,8 +33,16 @@ pub(crate) struct Scene<'a> {
 /// Something that passes and is not recorded as it passes: an agent's words while it works.
 #[derive(Debug, Clone)]
 pub(crate) enum Notice {
-    Progress { task: TaskId, done: u32, total: u32, message: String },
-    Log { task: TaskId, line: idumb_core::LogLine },
+    Progress {
+        task: TaskId,
+        done: u32,
+        total: u32,
+        message: String,
+    },
+    Log {
+        task: TaskId,
+        line: idumb_core::LogLine,
+    },
     /// The host's own word to the person at the terminal.
     Host(String),
 }

@@ -146,14 +146,10 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
     })
 }
 
-fn judged(
-    what: &str,
-    findings: usize,
-    judgement: &idumb_core::Judgement,
-    paint: Paint,
-) -> String {
+fn judged(what: &str, findings: usize, judgement: &idumb_core::Judgement, paint: Paint) -> String {
     if judgement.unmet.is_empty() {
-        let note = if findings == 0 { "nothing to check".into() } else { format!("{findings} hold") };
+        let note =
+            if findings == 0 { "nothing to check".into() } else { format!("{findings} hold") };
         return format!("  {} {what}: {note}", paint.good("✓"));
     }
     let mut text = format!("  {} {what}: {} do not hold", paint.bad("✗"), judgement.unmet.len());

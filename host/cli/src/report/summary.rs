@@ -99,7 +99,8 @@ impl Reporter for Summary {
         match &stamped.event {
             Event::AttemptStarted { .. } => self.attempts += 1,
             Event::AttemptSealed { sealed, .. } => {
-                self.denials += sealed.record.denials.iter().map(|denial| denial.count).sum::<u32>();
+                self.denials +=
+                    sealed.record.denials.iter().map(|denial| denial.count).sum::<u32>();
             }
             Event::AttemptFailed { trouble, record, .. } => {
                 self.denials += record.denials.iter().map(|denial| denial.count).sum::<u32>();

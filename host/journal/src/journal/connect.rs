@@ -86,10 +86,7 @@ fn expect_content(path: &Path) -> Result<()> {
         // The smallest page there is: no database is shorter.
         Some(found) if found.len() < 512 => {
             let what = format!("it is only {} bytes long", found.len());
-            Err(Error::Damaged {
-                path: path.to_owned(),
-                what,
-            })
+            Err(Error::Damaged { path: path.to_owned(), what })
         }
         Some(_) => Ok(()),
         None => Err(Error::io("open", path)(io::ErrorKind::NotFound.into())),

@@ -172,10 +172,7 @@ impl<A> Journal<A> {
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         match &self.connection {
             Ok(connection) => work(connection).map_err(Error::sqlite("read", &self.path)),
-            Err(why) => Err(Error::Abandoned {
-                path: self.path.clone(),
-                why: why.clone(),
-            }),
+            Err(why) => Err(Error::Abandoned { path: self.path.clone(), why: why.clone() }),
         }
     }
 }

@@ -65,10 +65,7 @@ pub(super) fn read_kinded(
     let together = together(reading, table, &spelling);
     stray?;
     together?;
-    let args = args?
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.to_owned(), value));
+    let args = args?.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
     Ok((kind, args.collect()))
 }
 
@@ -81,40 +78,26 @@ fn spelling(
     if let Some(item) = table.get("kind") {
         let name = reading.text(&item)?;
         return match family.kind(name) {
-            Some(kind) => Ok(Spelling {
-                kind,
-                first_key: None,
-            }),
+            Some(kind) => Ok(Spelling { kind, first_key: None }),
             None => Err(unknown_kind(reading, family, Some(name), item.span)),
         };
     }
-    let named: Vec<&'static Kind> = family
-        .kinds
-        .iter()
-        .filter(|kind| table.has(kind.name))
-        .collect();
+    let named: Vec<&'static Kind> =
+        family.kinds.iter().filter(|kind| table.has(kind.name)).collect();
     match named.as_slice() {
-        [kind] if kind.has_own() && table.has(kind.first()) => Ok(Spelling {
-            kind,
-            first_key: None,
-        }),
-        [kind] => Ok(Spelling {
-            kind,
-            first_key: Some(kind.name),
-        }),
+        [kind] if kind.has_own() && table.has(kind.first()) => {
+            Ok(Spelling { kind, first_key: None })
+        }
+        [kind] => Ok(Spelling { kind, first_key: Some(kind.name) }),
         [] => {
             let known = |key: &str| {
                 family.beside.contains(&key)
-                    || family
-                        .kinds
-                        .iter()
-                        .any(|kind| kind.arg_names().any(|arg| arg == key))
+                    || family.kinds.iter().any(|kind| kind.arg_names().any(|arg| arg == key))
             };
             let mut strange = table.keys().filter(|(key, _)| !known(key));
             let first = strange.next();
-            let close = table
-                .keys()
-                .find(|(key, _)| !known(key) && nearest(key, family.names()).is_some());
+            let close =
+                table.keys().find(|(key, _)| !known(key) && nearest(key, family.names()).is_some());
             match close.or(first) {
                 Some((key, span)) => Err(unknown_kind(reading, family, Some(key), span)),
                 None => Err(unknown_kind(reading, family, None, table.span.clone())),
@@ -141,10 +124,7 @@ fn unknown_kind(
     let noun = family.noun;
     let (message, help) = match name {
         Some(name) => (
-            format!(
-                "no kind of {} is called `{name}`",
-                noun.trim_start_matches("a ")
-            ),
+            format!("no kind of {} is called `{name}`", noun.trim_start_matches("a ")),
             meant(name, family.names(), "the kinds are"),
         ),
         None => (
@@ -152,11 +132,8 @@ fn unknown_kind(
             format!("the kinds are {}", listed(family.names())),
         ),
     };
-    reading.refuse(
-        Problem::new(Code::UnknownKind, span, message)
-            .label("of no known kind")
-            .help(help),
-    )
+    reading
+        .refuse(Problem::new(Code::UnknownKind, span, message).label("of no known kind").help(help))
 }
 
 /// Refuses keys that are no argument of the kind.
@@ -179,18 +156,12 @@ fn only_arguments(
             _ if beside || kind.arg_names().any(|name| name == key) => return Ok(()),
             _ => {}
         }
-        let takes = format!(
-            "besides {}, `{}` takes",
-            listed(family.beside.iter().copied()),
-            kind.name
-        );
+        let takes =
+            format!("besides {}, `{}` takes", listed(family.beside.iter().copied()), kind.name);
         let message = format!("`{}` has no argument `{key}`", kind.name);
         let help = meant(key, kind.arg_names(), &takes);
-        Err(reading.refuse(
-            Problem::new(Code::UnknownKey, span, message)
-                .label("unknown")
-                .help(help),
-        ))
+        Err(reading
+            .refuse(Problem::new(Code::UnknownKey, span, message).label("unknown").help(help)))
     })
     .map(|_: Vec<()>| ())
 }
@@ -207,21 +178,14 @@ fn missing(
     }
     let name = arg.name;
     let help = if kind.has_own() {
-        format!(
-            "write `path = \"…\"` and `{} = \"…\"` beside each other",
-            kind.name
-        )
+        format!("write `path = \"…\"` and `{} = \"…\"` beside each other", kind.name)
     } else {
         let example = match arg.shape {
             Shape::Json => "…",
             Shape::Patterns => "[\"…\"]",
             _ => "\"…\"",
         };
-        format!(
-            "add `{name} = {example}`: `{}` takes {}",
-            kind.name,
-            listed(kind.arg_names())
-        )
+        format!("add `{name} = {example}`: `{}` takes {}", kind.name, listed(kind.arg_names()))
     };
     let message = format!("`{}` needs `{name}`", kind.name);
     let problem = Problem::new(Code::MissingKey, table.span.clone(), message);
@@ -241,11 +205,8 @@ fn together(reading: &mut Reading<'_>, table: &Table<'_>, spelling: &Spelling) -
                 (true, Some(from)) => {
                     let message = "a template is a text or a file, not both";
                     let problem = Problem::new(Code::GivenTwice, from.key_span, message);
-                    Err(reading.refuse(
-                        problem
-                            .label("also given")
-                            .help("leave `template` or `from` out"),
-                    ))
+                    Err(reading
+                        .refuse(problem.label("also given").help("leave `template` or `from` out")))
                 }
                 (false, None) => missing(
                     reading,
@@ -331,10 +292,7 @@ fn argument(
                     help,
                 ));
             }
-            Ok(patterns
-                .iter()
-                .map(|glob| Value::from(glob.as_str()))
-                .collect())
+            Ok(patterns.iter().map(|glob| Value::from(glob.as_str())).collect())
         }
         Shape::Regex => Ok(Value::from(reading.regex(item)?)),
         Shape::Pointer => pointer(reading, item),
@@ -355,18 +313,12 @@ fn argument(
 /// A JSON pointer (RFC 6901).
 fn pointer(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Value, Told> {
     let text = reading.text(item)?;
-    let escapes = text
-        .split('~')
-        .skip(1)
-        .all(|after| after.starts_with(['0', '1']));
+    let escapes = text.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
     if escapes && (text.is_empty() || text.starts_with('/')) {
         return Ok(Value::from(text));
     }
     let help = if escapes {
-        let path: Vec<&str> = text
-            .split(['.', '/'])
-            .filter(|name| !name.is_empty())
-            .collect();
+        let path: Vec<&str> = text.split(['.', '/']).filter(|name| !name.is_empty()).collect();
         format!(
             "write `/{}`: a `/` before each name, or nothing for the whole file",
             path.join("/")
@@ -381,9 +333,7 @@ fn pointer(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Value, Told> {
 /// The digest of a file's content, in one of two algorithms.
 fn file_digest(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Value, Told> {
     let text = reading.text(item)?;
-    let hex = text
-        .strip_prefix("blake3:")
-        .or_else(|| text.strip_prefix("sha256:"));
+    let hex = text.strip_prefix("blake3:").or_else(|| text.strip_prefix("sha256:"));
     let is_hex = |hex: &str| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
     if hex.is_some_and(is_hex) {
         return Ok(Value::from(text));

@@ -67,19 +67,11 @@ impl Kind {
 }
 
 const fn must(name: &'static str, shape: Shape) -> Arg {
-    Arg {
-        name,
-        shape,
-        required: true,
-    }
+    Arg { name, shape, required: true }
 }
 
 const fn may(name: &'static str, shape: Shape) -> Arg {
-    Arg {
-        name,
-        shape,
-        required: false,
-    }
+    Arg { name, shape, required: false }
 }
 
 use Shape::{
@@ -90,16 +82,9 @@ use Shape::{
 pub(crate) const STEPS: &[Kind] = &[
     Kind {
         name: "write",
-        args: &[
-            must("path", Written),
-            must("content", Text),
-            may("overwrite", Flag),
-        ],
+        args: &[must("path", Written), must("content", Text), may("overwrite", Flag)],
     },
-    Kind {
-        name: "append",
-        args: &[must("path", Written), must("content", Text)],
-    },
+    Kind { name: "append", args: &[must("path", Written), must("content", Text)] },
     Kind {
         name: "replace",
         args: &[
@@ -109,54 +94,23 @@ pub(crate) const STEPS: &[Kind] = &[
             may("count", Count(1)),
         ],
     },
-    Kind {
-        name: "patch",
-        args: &[must("path", Written), must("diff", Words)],
-    },
-    Kind {
-        name: "copy",
-        args: &[must("from", Read), must("to", Written)],
-    },
-    Kind {
-        name: "move",
-        args: &[must("from", Written), must("to", Written)],
-    },
-    Kind {
-        name: "delete",
-        args: &[must("path", Written)],
-    },
-    Kind {
-        name: "mkdir",
-        args: &[must("path", Written)],
-    },
+    Kind { name: "patch", args: &[must("path", Written), must("diff", Words)] },
+    Kind { name: "copy", args: &[must("from", Read), must("to", Written)] },
+    Kind { name: "move", args: &[must("from", Written), must("to", Written)] },
+    Kind { name: "delete", args: &[must("path", Written)] },
+    Kind { name: "mkdir", args: &[must("path", Written)] },
     Kind {
         name: "template",
-        args: &[
-            must("path", Written),
-            may("template", Text),
-            may("from", Read),
-        ],
+        args: &[must("path", Written), may("template", Text), may("from", Read)],
     },
 ];
 
 /// What the built-in validator can check.
 pub(crate) const CRITERIA: &[Kind] = &[
-    Kind {
-        name: "exists",
-        args: &[must("path", Looked)],
-    },
-    Kind {
-        name: "absent",
-        args: &[must("path", Looked)],
-    },
-    Kind {
-        name: "contains",
-        args: &[must("path", Looked), must("text", Words)],
-    },
-    Kind {
-        name: "matches",
-        args: &[must("path", Looked), must("regex", Regex)],
-    },
+    Kind { name: "exists", args: &[must("path", Looked)] },
+    Kind { name: "absent", args: &[must("path", Looked)] },
+    Kind { name: "contains", args: &[must("path", Looked), must("text", Words)] },
+    Kind { name: "matches", args: &[must("path", Looked), must("regex", Regex)] },
     Kind {
         name: "equals",
         args: &[
@@ -166,21 +120,11 @@ pub(crate) const CRITERIA: &[Kind] = &[
             may("format", Format),
         ],
     },
-    Kind {
-        name: "digest",
-        args: &[must("path", Looked), must("digest", Shape::Digest)],
-    },
-    Kind {
-        name: "unchanged",
-        args: &[must("paths", Patterns)],
-    },
+    Kind { name: "digest", args: &[must("path", Looked), must("digest", Shape::Digest)] },
+    Kind { name: "unchanged", args: &[must("paths", Patterns)] },
     Kind {
         name: "lines",
-        args: &[
-            must("path", Looked),
-            may("min", Count(0)),
-            may("max", Count(0)),
-        ],
+        args: &[must("path", Looked), may("min", Count(0)), may("max", Count(0))],
     },
 ];
 
@@ -228,10 +172,7 @@ mod tests {
 
     fn known(kinds: &[Kind]) -> Vec<(String, Vec<String>)> {
         let args = |kind: &Kind| kind.arg_names().map(str::to_owned).collect();
-        kinds
-            .iter()
-            .map(|kind| (kind.name.to_owned(), args(kind)))
-            .collect()
+        kinds.iter().map(|kind| (kind.name.to_owned(), args(kind))).collect()
     }
 
     #[test]
@@ -244,11 +185,8 @@ mod tests {
     fn no_argument_is_named_like_another_kind() {
         for kinds in [STEPS, CRITERIA] {
             for kind in kinds {
-                let clash = |name| {
-                    kinds
-                        .iter()
-                        .any(|other| other.name == name && name != kind.name)
-                };
+                let clash =
+                    |name| kinds.iter().any(|other| other.name == name && name != kind.name);
                 assert!(!kind.arg_names().any(clash), "{}", kind.name);
             }
         }

@@ -16,15 +16,7 @@ use self::names::Names;
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
 
-const KEYS: &[&str] = &[
-    "phase",
-    "name",
-    "goal",
-    "depends_on",
-    "supersedes",
-    "tasks",
-    "links",
-];
+const KEYS: &[&str] = &["phase", "name", "goal", "depends_on", "supersedes", "tasks", "links"];
 const LINK_KEYS: &[&str] = &["from", "pattern", "to", "provides", "id"];
 
 /// Reads a whole plan.
@@ -75,23 +67,18 @@ fn phase(
     root: &Table<'_>,
     expected: Option<&PhaseId>,
 ) -> Result<PhaseId, Told> {
-    let number = reading
-        .required(root, "phase", "phase = 1")
-        .and_then(|item| {
-            let number = reading.small_number(&item, 0..=u32::MAX)?;
-            match expected {
-                Some(expected) if expected.number != number => {
-                    let line = format!("phase = {}", expected.number);
-                    Err(other_phase(reading, &item, expected, &line))
-                }
-                _ => Ok(number),
+    let number = reading.required(root, "phase", "phase = 1").and_then(|item| {
+        let number = reading.small_number(&item, 0..=u32::MAX)?;
+        match expected {
+            Some(expected) if expected.number != number => {
+                let line = format!("phase = {}", expected.number);
+                Err(other_phase(reading, &item, expected, &line))
             }
-        });
+            _ => Ok(number),
+        }
+    });
     let name = phase_name(reading, root, expected);
-    Ok(PhaseId {
-        number: number?,
-        name: name?,
-    })
+    Ok(PhaseId { number: number?, name: name? })
 }
 
 fn phase_name(
@@ -163,9 +150,7 @@ fn tasks(
         None => Vec::new(),
     };
     if tables.is_empty() {
-        let span = root
-            .get("tasks")
-            .map_or(root.span.clone(), |item| item.span);
+        let span = root.get("tasks").map_or(root.span.clone(), |item| item.span);
         let problem = Problem::new(Code::NoTasks, span, "the plan has no tasks");
         let help = "add one: `[[tasks]]` with `id`, `title`, `writes` and `accept`; \
                     docs/plan-format.md shows a whole plan";
@@ -189,9 +174,7 @@ fn links(reading: &mut Reading<'_>, root: &Table<'_>, ids: &mut Names) -> Result
         Some(item) => reading.tables(&item, "a link")?,
         None => return Ok(Vec::new()),
     };
-    every(tables.into_iter().enumerate(), |(index, table)| {
-        link(reading, &table?, index + 1, ids)
-    })
+    every(tables.into_iter().enumerate(), |(index, table)| link(reading, &table?, index + 1, ids))
 }
 
 fn link(
@@ -208,8 +191,7 @@ fn link(
             .map_err(|error| reading.bad_id(table.span.clone(), &error.0)),
     };
     let id = id.and_then(|(id, span)| {
-        ids.once(reading, Code::DuplicateId, id.as_str(), &span)
-            .map(|()| id)
+        ids.once(reading, Code::DuplicateId, id.as_str(), &span).map(|()| id)
     });
     let from = reading
         .required(table, "from", "from = \"src/main.rs\"")
@@ -220,10 +202,7 @@ fn link(
     let to = reading
         .required(table, "to", "to = \"src/store.rs\"")
         .and_then(|item| reading.literal(&item));
-    let provides = table
-        .get("provides")
-        .map(|item| reading.regex(&item))
-        .transpose();
+    let provides = table.get("provides").map(|item| reading.regex(&item)).transpose();
     stray?;
     Ok(Link {
         id: id?,

@@ -16,10 +16,7 @@ pub(super) struct Names {
 impl Names {
     /// No names yet; `noun` is what they name.
     pub(super) fn new(noun: &'static str) -> Self {
-        Self {
-            noun,
-            met: BTreeMap::new(),
-        }
+        Self { noun, met: BTreeMap::new() }
     }
 
     /// Takes a name, unless it was met before.
@@ -35,14 +32,10 @@ impl Names {
             return Ok(());
         };
         let (message, help) = match code {
-            Code::DuplicateId => (
-                format!("there is another {} `{name}`", self.noun),
-                "give one of them another id",
-            ),
-            _ => (
-                format!("the {} `{name}` is named twice", self.noun),
-                "leave one of them out",
-            ),
+            Code::DuplicateId => {
+                (format!("there is another {} `{name}`", self.noun), "give one of them another id")
+            }
+            _ => (format!("the {} `{name}` is named twice", self.noun), "leave one of them out"),
         };
         let problem = Problem::new(code, span.clone(), message).label("again here");
         Err(reading.refuse(problem.also(first.clone(), "first here").help(help)))

@@ -34,11 +34,7 @@ pub(super) fn check(reading: &mut Reading<'_>, drafts: &[Draft]) -> Result<(), T
     }
     let known = every(drafts, |draft| edges(reading, draft, &nodes, &mut graph));
     let cycles = every(tarjan_scc(&graph), |tasks| {
-        if tasks.len() < 2 {
-            Ok(())
-        } else {
-            Err(cycle(reading, &graph, &tasks))
-        }
+        if tasks.len() < 2 { Ok(()) } else { Err(cycle(reading, &graph, &tasks)) }
     });
     known?;
     cycles.map(|_| ())
@@ -79,10 +75,7 @@ fn edges<'a>(
 /// the task that stands first in the file.
 fn cycle(reading: &mut Reading<'_>, graph: &Graph<'_>, tasks: &[NodeIndex]) -> Told {
     let within: BTreeSet<NodeIndex> = tasks.iter().copied().collect();
-    let steps = within
-        .first()
-        .map(|start| shortest(graph, &within, *start))
-        .unwrap_or_default();
+    let steps = within.first().map(|start| shortest(graph, &within, *start)).unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
     let mut labels: Vec<(Span, String)> = Vec::new();
     for (from, to, span) in &steps {
@@ -90,22 +83,14 @@ fn cycle(reading: &mut Reading<'_>, graph: &Graph<'_>, tasks: &[NodeIndex]) -> T
             names.push(graph[*from].to_owned());
         }
         names.push(graph[*to].to_owned());
-        labels.push((
-            span.clone(),
-            format!("`{}` waits for `{}`", graph[*from], graph[*to]),
-        ));
+        labels.push((span.clone(), format!("`{}` waits for `{}`", graph[*from], graph[*to])));
     }
     let path = names.join(" → ");
     let mut labels = labels.into_iter();
     let (span, label) = labels.next().unwrap_or_default();
-    let problem = Problem::new(
-        Code::Cycle,
-        span,
-        format!("tasks wait for each other: {path}"),
-    );
-    let problem = labels.fold(problem.label(label), |problem, (span, label)| {
-        problem.also(span, label)
-    });
+    let problem = Problem::new(Code::Cycle, span, format!("tasks wait for each other: {path}"));
+    let problem =
+        labels.fold(problem.label(label), |problem, (span, label)| problem.also(span, label));
     reading.refuse(problem.help("take one of these out of its `depends_on`"))
 }
 
@@ -119,10 +104,7 @@ fn shortest(
     let mut came: BTreeMap<NodeIndex, (NodeIndex, Span)> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
-        for edge in graph
-            .edges(node)
-            .filter(|edge| within.contains(&edge.target()))
-        {
+        for edge in graph.edges(node).filter(|edge| within.contains(&edge.target())) {
             let target = edge.target();
             if came.contains_key(&target) {
                 continue;

@@ -43,22 +43,14 @@ pub(super) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
 }
 
 fn lines(count: u64) -> String {
-    if count == 1 {
-        "1 line".to_owned()
-    } else {
-        format!("{count} lines")
-    }
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }
 
 /// `text` in backticks, on one line and not too long.
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     // A text of nothing but spaces is still a text.
-    let line = if line.is_empty() {
-        text.escape_debug().to_string()
-    } else {
-        line
-    };
+    let line = if line.is_empty() { text.escape_debug().to_string() } else { line };
     match line.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("`{}…`", &line[..end]),
         None => format!("`{line}`"),
@@ -79,71 +71,23 @@ mod tests {
         let table = [
             ("exists", json!({"path": "a"}), "`a` is there"),
             ("absent", json!({"path": "a"}), "`a` is not there"),
-            (
-                "contains",
-                json!({"path": "a", "text": "x\n  y"}),
-                "`a` contains `x y`",
-            ),
-            (
-                "contains",
-                json!({"path": "a", "text": "\n"}),
-                "`a` contains `\\n`",
-            ),
-            (
-                "matches",
-                json!({"path": "a", "regex": "^x"}),
-                "`a` matches `^x`",
-            ),
-            (
-                "equals",
-                json!({"path": "a", "at": "/b", "value": "c"}),
-                "`a` has `\"c\"` at `/b`",
-            ),
-            (
-                "equals",
-                json!({"path": "a", "at": "", "value": [1]}),
-                "`a` equals `[1]`",
-            ),
-            (
-                "digest",
-                json!({"path": "a", "digest": "sha256:0"}),
-                "`a` has the digest `sha256:0`",
-            ),
-            (
-                "unchanged",
-                json!({"paths": ["a", "b/**"]}),
-                "nothing changes `a, b/**`",
-            ),
-            (
-                "lines",
-                json!({"path": "a", "min": 1}),
-                "`a` has at least 1 line",
-            ),
-            (
-                "lines",
-                json!({"path": "a", "max": 9}),
-                "`a` has at most 9 lines",
-            ),
-            (
-                "lines",
-                json!({"path": "a", "min": 1, "max": 9}),
-                "`a` has 1 to 9 lines",
-            ),
-            (
-                "lines",
-                json!({"path": "a", "min": 3, "max": 3}),
-                "`a` has 3 lines",
-            ),
+            ("contains", json!({"path": "a", "text": "x\n  y"}), "`a` contains `x y`"),
+            ("contains", json!({"path": "a", "text": "\n"}), "`a` contains `\\n`"),
+            ("matches", json!({"path": "a", "regex": "^x"}), "`a` matches `^x`"),
+            ("equals", json!({"path": "a", "at": "/b", "value": "c"}), "`a` has `\"c\"` at `/b`"),
+            ("equals", json!({"path": "a", "at": "", "value": [1]}), "`a` equals `[1]`"),
+            ("digest", json!({"path": "a", "digest": "sha256:0"}), "`a` has the digest `sha256:0`"),
+            ("unchanged", json!({"paths": ["a", "b/**"]}), "nothing changes `a, b/**`"),
+            ("lines", json!({"path": "a", "min": 1}), "`a` has at least 1 line"),
+            ("lines", json!({"path": "a", "max": 9}), "`a` has at most 9 lines"),
+            ("lines", json!({"path": "a", "min": 1, "max": 9}), "`a` has 1 to 9 lines"),
+            ("lines", json!({"path": "a", "min": 3, "max": 3}), "`a` has 3 lines"),
         ];
         for (kind, args, expected) in table {
             assert_eq!(said(kind, args), expected);
         }
         for kind in crate::native::kinds::CRITERIA {
-            assert!(
-                !sentence(kind.name, &Map::new()).contains("holds for"),
-                "{}",
-                kind.name
-            );
+            assert!(!sentence(kind.name, &Map::new()).contains("holds for"), "{}", kind.name);
         }
     }
 

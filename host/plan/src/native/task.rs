@@ -37,16 +37,9 @@ const BUILDER: &str = "builder";
 /// The most further attempts.
 const MOST_RETRIES: u32 = 10;
 
-const STEP: Family = Family {
-    noun: "a step",
-    kinds: STEPS,
-    beside: &["kind"],
-};
-const CRITERION: Family = Family {
-    noun: "a criterion",
-    kinds: CRITERIA,
-    beside: &["kind", "id", "says"],
-};
+const STEP: Family = Family { noun: "a step", kinds: STEPS, beside: &["kind"] };
+const CRITERION: Family =
+    Family { noun: "a criterion", kinds: CRITERIA, beside: &["kind", "id", "says"] };
 
 /// Reads a task; what it waits for is given also where the task is refused.
 pub(super) fn read_task(
@@ -103,19 +96,10 @@ fn rest(
     let title = reading
         .required(table, "title", "title = \"What it is about, in one line\"")
         .and_then(|item| title(reading, &item));
-    let description = table
-        .get("description")
-        .map(|item| reading.text(&item))
-        .transpose();
+    let description = table.get("description").map(|item| reading.text(&item)).transpose();
     let agent = agent(reading, table);
-    let reads = table
-        .get("reads")
-        .map(|item| reading.patterns(&item))
-        .transpose();
-    let writes = table
-        .get("writes")
-        .map(|item| reading.patterns(&item))
-        .transpose();
+    let reads = table.get("reads").map(|item| reading.patterns(&item)).transpose();
+    let writes = table.get("writes").map(|item| reading.patterns(&item)).transpose();
     // With a pattern missing, every path would seem to lie outside.
     let grants = match (&reads, &writes) {
         (Ok(reads), Ok(writes)) => Some(Grants {
@@ -125,21 +109,13 @@ fn rest(
         _ => None,
     };
     let artifacts = artifacts(reading, table, grants.as_ref());
-    let timeout = table
-        .get("timeout")
-        .map(|item| reading.duration(&item))
-        .transpose();
-    let retries = table
-        .get("retries")
-        .map(|item| reading.small_number(&item, 0..=MOST_RETRIES));
+    let timeout = table.get("timeout").map(|item| reading.duration(&item)).transpose();
+    let retries = table.get("retries").map(|item| reading.small_number(&item, 0..=MOST_RETRIES));
     let options = options(reading, table);
     let steps = steps(reading, table, agent.ok(), grants.as_ref());
     let accept = accept(reading, table, id.as_ref().map_err(|told| *told), criteria);
     stray?;
-    let grants = Grants {
-        reads: reads?.unwrap_or_default(),
-        writes: writes?.unwrap_or_default(),
-    };
+    let grants = Grants { reads: reads?.unwrap_or_default(), writes: writes?.unwrap_or_default() };
     Ok(Task {
         id: id?,
         title: title?.to_owned(),
@@ -164,13 +140,7 @@ fn title<'t>(reading: &mut Reading<'_>, item: &Item<'t>) -> Result<&'t str, Told
         return Ok(text);
     }
     let help = "put the rest into `description`";
-    Err(reading.refuse_value(
-        Code::WrongType,
-        item,
-        "a title is one line",
-        "several lines",
-        help,
-    ))
+    Err(reading.refuse_value(Code::WrongType, item, "a title is one line", "several lines", help))
 }
 
 fn agent<'t>(reading: &mut Reading<'_>, table: &Table<'t>) -> Result<&'t str, Told> {
@@ -204,13 +174,10 @@ fn options(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<BTreeMap<Stri
         return Ok(BTreeMap::new());
     };
     let options = reading.table(&item, "`options`")?;
-    let pairs = every(
-        options.keys().filter_map(|(key, _)| options.get(key)),
-        |item| {
-            let key = item.name.trim_matches('`').to_owned();
-            Ok((key, reading.text(&item)?.to_owned()))
-        },
-    )?;
+    let pairs = every(options.keys().filter_map(|(key, _)| options.get(key)), |item| {
+        let key = item.name.trim_matches('`').to_owned();
+        Ok((key, reading.text(&item)?.to_owned()))
+    })?;
     Ok(pairs.into_iter().collect())
 }
 
@@ -232,10 +199,7 @@ fn steps(
             None => Ok(None),
             Some(BUILDER) => {
                 let (kind, args) = read_kinded(reading, &step, &STEP, grants)?;
-                Ok(Some(Step {
-                    kind: kind.name.to_owned(),
-                    args,
-                }))
+                Ok(Some(Step { kind: kind.name.to_owned(), args }))
             }
             Some(agent) => open_step(reading, &step, agent).map(Some),
         }
@@ -255,19 +219,12 @@ fn open_step(reading: &mut Reading<'_>, table: &Table<'_>, agent: &str) -> Resul
             Err(reading.refuse(problem.label("`kind` is missing").help(help)))
         }
     };
-    let args = every(
-        table.keys().filter(|(key, _)| *key != "kind"),
-        |(key, _)| match table.get(key) {
-            Some(item) => reading
-                .json(&item)
-                .map(|value| Some((key.to_owned(), value))),
+    let args =
+        every(table.keys().filter(|(key, _)| *key != "kind"), |(key, _)| match table.get(key) {
+            Some(item) => reading.json(&item).map(|value| Some((key.to_owned(), value))),
             None => Ok(None),
-        },
-    );
-    Ok(Step {
-        kind: kind?,
-        args: args?.into_iter().flatten().collect(),
-    })
+        });
+    Ok(Step { kind: kind?, args: args?.into_iter().flatten().collect() })
 }
 
 /// The criteria; at least one.
@@ -302,14 +259,9 @@ fn criterion(
     ids: &mut Names,
 ) -> Result<Criterion, Told> {
     let id = criterion_id(reading, table, task, number, ids);
-    let says = table
-        .get("says")
-        .map(|item| reading.words(&item))
-        .transpose();
+    let says = table.get("says").map(|item| reading.words(&item)).transpose();
     let (kind, args) = read_kinded(reading, table, &CRITERION, None)?;
-    let looks_at = args
-        .get("path")
-        .and_then(|path| path.as_str()?.parse().ok());
+    let looks_at = args.get("path").and_then(|path| path.as_str()?.parse().ok());
     let text = says?.map_or_else(|| sentence(kind.name, &args), str::to_owned);
     Ok(Criterion {
         id: id?,
@@ -332,16 +284,10 @@ fn criterion_id(
         Some(item) => (reading.id::<CriterionId>(&item)?, item.span),
         None => {
             let id = CriterionId::new(format!("{}.{number}", task?)).map_err(|error| {
-                let message = format!(
-                    "the criterion's id would be `{}`, which is too long",
-                    error.0
-                );
+                let message =
+                    format!("the criterion's id would be `{}`, which is too long", error.0);
                 let problem = Problem::new(Code::BadId, table.span.clone(), message);
-                reading.refuse(
-                    problem
-                        .label("needs an id")
-                        .help("give it one: `id = \"…\"`"),
-                )
+                reading.refuse(problem.label("needs an id").help("give it one: `id = \"…\"`"))
             })?;
             (id, table.span.clone())
         }

@@ -72,6 +72,7 @@ pub(crate) fn loop_in_host_calls(_: &Task, _: &Context) -> Answer {
 }
 
 /// Waits for a time that does not come.
+#[expect(clippy::disallowed_methods, reason = "that it sleeps is the misbehaviour")]
 pub(crate) fn sleep_forever(_: &Task, _: &Context) -> Answer {
     loop {
         std::thread::sleep(Duration::MAX);
@@ -95,6 +96,7 @@ pub(crate) fn grow_memory(_: &Task, _: &Context) -> Answer {
 
 /// Calls itself for ever.
 pub(crate) fn recurse_forever(_: &Task, _: &Context) -> Answer {
+    #[expect(unconditional_recursion, reason = "that is the misbehaviour")]
     fn deeper(depth: u64) -> u64 {
         let frame = std::hint::black_box([depth; 64]);
         deeper(depth + 1).wrapping_add(frame[(depth % 64) as usize])
@@ -109,7 +111,8 @@ pub(crate) fn panic_aloud(_: &Task, _: &Context) -> Answer {
 }
 
 /// Ends the process that it takes itself to be.
-pub(crate) fn exit_with_three(_: &Task, _: &Context) -> Answer {
+#[expect(clippy::disallowed_methods, reason = "that it exits is the misbehaviour")]
+pub(crate) fn exit_early(_: &Task, _: &Context) -> Answer {
     std::process::exit(3);
 }
 
@@ -150,9 +153,8 @@ pub(crate) fn huge_outcome(_: &Task, _: &Context) -> Answer {
 pub(crate) fn aliased_outcome(_: &Task, _: &Context) -> Answer {
     let text: &'static str = "a".repeat(16 << 20).leak();
     // SAFETY: unsound if it were ever dropped; the host stops the guest while it reads it.
-    let alias = || unsafe {
-        String::from_raw_parts(text.as_ptr().cast_mut(), text.len(), text.len())
-    };
+    let alias =
+        || unsafe { String::from_raw_parts(text.as_ptr().cast_mut(), text.len(), text.len()) };
     let mut outcome = Outcome::done("");
     outcome.artifacts = std::iter::repeat_with(alias).take(1000).collect();
     Ok(outcome)

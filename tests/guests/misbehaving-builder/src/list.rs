@@ -25,7 +25,7 @@ macro_rules! for_each_builder_behaviour {
             grow_memory
             recurse_forever
             panic_aloud
-            exit_with_three
+            exit_early
             flood_log
             flood_progress
             huge_outcome

@@ -34,7 +34,7 @@ pub(crate) fn disguised_words(task: &Task, _: &Context) -> Answer {
 pub(crate) fn ask(_: &Task, _: &Context) -> Answer {
     let said = |answer: Result<String, decisions::Refusal>| match answer {
         Ok(choice) => choice,
-        Err(refusal) => format!("{refusal:?}"),
+        Err(refusal) => refusal.name().to_owned(),
     };
     let both = [("a", "The first"), ("b", "The second")];
     let twice = [("a", "The first"), ("a", "The same")];

@@ -43,9 +43,8 @@ fn option<'a>(task: &'a Task, name: &str) -> Result<&'a str, Failure> {
 
 /// One pass for each criterion, on the evidence that `id` gives.
 fn passes(task: &Task, id: impl Fn() -> Result<Vec<String>, Failure>) -> Answer {
-    let pass = |criterion: &idumb_agent::Criterion| {
-        Ok(Finding::pass(&criterion.id, id()?, "looks good"))
-    };
+    let pass =
+        |criterion: &idumb_agent::Criterion| Ok(Finding::pass(&criterion.id, id()?, "looks good"));
     task.accept.iter().map(pass).collect()
 }
 

@@ -1,0 +1,42 @@
+//! Guests through the real sandbox: the built-in agents, agents that misbehave, and what
+//! is no agent at all.
+//!
+//! Invariant: every call ends with the project's tree as it was, and with the host alive.
+
+mod built_in;
+mod checking;
+mod components;
+mod exhausting;
+mod files;
+mod people;
+mod world;
+
+use idumb_test_guests::{for_each_builder_behaviour, for_each_validator_behaviour};
+
+/// Every behaviour of the misbehaving agents has a test of its name.
+mod complete {
+    macro_rules! assert_test_exists {
+        ($($name:ident)*) => {
+            $(
+                #[expect(unused_imports, reason = "that it can be imported is the point")]
+                use tests::$name as _;
+            )*
+        };
+    }
+
+    mod builder {
+        mod tests {
+            pub(super) use crate::exhausting::*;
+            pub(super) use crate::files::*;
+            pub(super) use crate::people::*;
+        }
+        crate::for_each_builder_behaviour!(assert_test_exists);
+    }
+
+    mod validator {
+        mod tests {
+            pub(super) use crate::checking::*;
+        }
+        crate::for_each_validator_behaviour!(assert_test_exists);
+    }
+}

@@ -1,0 +1,197 @@
+//! Misbehaving agents through the real binary: what the user sees, and what is recorded.
+//!
+//! Invariant: whatever an agent does, the process ends with its own exit status, tells it
+//! in its own words, and leaves the project as it was. What a guest can do to files and to
+//! the sandbox is tested a level below, in `host/sandbox/tests`.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+
+use serde_json::Value;
+
+use support::{difference, idumb, told, tree};
+
+struct Project {
+    temporary: tempfile::TempDir,
+}
+
+impl Project {
+    /// A project whose one task has the misbehaving builder do something.
+    fn new(options: &str) -> Self {
+        let project = Self { temporary: tempfile::tempdir().unwrap() };
+        let plan = format!(
+            r#"
+phase = 1
+goal = "See what it does."
+
+[[tasks]]
+id = "P1-T1"
+title = "Misbehave"
+agent = "evil"
+writes = ["out/**"]
+options = {{ {options} }}
+
+[[tasks.accept]]
+exists = "there.txt"
+"#
+        );
+        let config = "[agents.evil]\npath = \"agents/evil.wasm\"\nrole = \"builder\"\n";
+        project.put(".idumb/phases/1-test/plan.toml", plan.as_bytes());
+        project.put("idumb.toml", config.as_bytes());
+        project.put("agents/evil.wasm", idumb_test_guests::MISBEHAVING_BUILDER);
+        project.put("there.txt", b"");
+        project.put("out/keep.txt", b"keep\n");
+        project
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.temporary.path().join("project")
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) {
+        let path = self.folder().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn idumb(&self, args: &[&str]) -> Output {
+        idumb(&self.folder(), self.temporary.path()).args(args).output().unwrap()
+    }
+
+    /// Runs the phase, which must fail with `exit` and leave everything as it was.
+    fn fails(&self, exit: i32) -> Output {
+        let before = tree(&self.folder());
+        let output = self.idumb(&["execute-phase", "1", "--mode=auto"]);
+        assert_eq!(output.status.code(), Some(exit), "{}", told(&output));
+        let mut after = tree(&self.folder());
+        after.retain(|path, _| !path.starts_with(".idumb/state/"));
+        assert_eq!(difference(&before, &after), "");
+        output
+    }
+
+    /// The events of the latest run.
+    fn events(&self) -> Vec<Value> {
+        let output = self.idumb(&["log", "--format=jsonl"]);
+        assert!(output.status.success(), "{}", told(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn event(&self, kind: &str) -> Value {
+        let events = self.events();
+        let found = events.iter().find(|event| event["kind"] == kind);
+        found.unwrap_or_else(|| panic!("no {kind} in {events:#?}")).clone()
+    }
+}
+
+/// Nothing that moves a cursor, changes a colour or turns the direction of reading.
+fn assert_printable(output: &Output) {
+    for stream in [&output.stdout, &output.stderr] {
+        let text = std::str::from_utf8(stream).unwrap();
+        let raw =
+            |c: &char| (c.is_control() && *c != '\n') || "\u{202e}\u{2066}\u{200b}".contains(*c);
+        if let Some(c) = text.chars().find(|c| raw(c)) {
+            panic!("{c:?} was printed: {text:?}");
+        }
+        let forged = text.lines().any(|line| line.starts_with("idumb: phase completed"));
+        assert!(!forged, "an agent's words stand where the host's do: {text}");
+    }
+}
+
+#[test]
+fn a_crash_is_told_and_recorded() {
+    let project = Project::new(r#"do = "trap_in_mid_write", path = "out/half.txt""#);
+    let output = project.fails(11);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("E002") && stderr.contains("the agent crashed"), "{stderr}");
+    let failed = project.event("attempt_failed");
+    assert_eq!(failed["trouble"]["trouble"], "trap", "{failed}");
+    let log = failed["log"].to_string();
+    assert!(log.contains("half of out/half.txt is written"), "{log}");
+}
+
+#[test]
+fn an_exit_of_the_guest_is_not_one_of_the_host() {
+    let project = Project::new(r#"do = "exit_early""#);
+    project.fails(11);
+    let failed = project.event("attempt_failed");
+    assert!(failed["trouble"]["message"].to_string().contains("exit("), "{failed}");
+}
+
+#[test]
+fn disguised_words_of_a_failure_are_escaped_for_people_and_raw_for_programs() {
+    let project = Project::new(r#"do = "disguised_words", path = "out", fail = "yes""#);
+    let output = project.fails(11);
+    assert_printable(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("\\u{1b}[2J"), "{stderr}");
+    for args in [["log", "1"].as_slice(), &["log", "--files"], &["status"]] {
+        assert_printable(&project.idumb(args));
+    }
+    let failed = project.event("attempt_failed");
+    let message = failed["trouble"]["message"].as_str().unwrap();
+    assert!(message.starts_with("\u{1b}[2J"), "{message:?}");
+    let denied = failed["record"]["denials"].to_string();
+    assert!(denied.contains("elsewhere-"), "{denied}");
+}
+
+#[test]
+fn disguised_words_of_a_success_are_escaped_too() {
+    let project = Project::new(r#"do = "disguised_words", path = "out""#);
+    let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_printable(&output);
+    for args in [["log", "1"].as_slice(), &["log", "--files"], &["status"]] {
+        assert_printable(&project.idumb(args));
+    }
+    let sealed = project.event("attempt_sealed");
+    assert!(sealed["sealed"]["summary"].as_str().unwrap().starts_with("\u{1b}[2J"), "{sealed}");
+}
+
+#[test]
+fn a_flood_of_words_is_cut_off() {
+    let project = Project::new(r#"do = "flood_log""#);
+    let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
+    assert_eq!(output.status.code(), Some(0), "{}", output.status);
+    let printed = output.stdout.len() + output.stderr.len();
+    assert!(printed < 2 << 20, "{printed} bytes were printed");
+    let journal = fs::metadata(project.folder().join(".idumb/state/journal.db")).unwrap();
+    assert!(journal.len() < 16 << 20, "the journal has {} bytes", journal.len());
+}
+
+#[test]
+fn a_question_in_auto_mode_is_declined_and_recorded() {
+    let project = Project::new(r#"do = "ask""#);
+    let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let sealed = project.event("attempt_sealed");
+    assert_eq!(sealed["sealed"]["summary"], "unattended invalid invalid", "{sealed}");
+    assert_eq!(project.event("question_declined")["question"], "Which?");
+}
+
+#[test]
+fn what_is_no_agent_is_refused_with_what_to_do() {
+    let project = Project::new(r#"do = "ask""#);
+    project.put("agents/evil.wasm", b"\0asm\x01\0\0\0");
+    let output = project.fails(11);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("agent `evil` cannot run: not a WebAssembly component"), "{stderr}");
+}
+
+#[test]
+fn an_agent_that_differs_from_its_pinned_digest_does_not_run() {
+    let project = Project::new(r#"do = "ask""#);
+    let digest = "0".repeat(64);
+    let config = format!(
+        "[agents.evil]\npath = \"agents/evil.wasm\"\nrole = \"builder\"\ndigest = \"blake3:{digest}\"\n"
+    );
+    project.put("idumb.toml", config.as_bytes());
+    let output = project.fails(2);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("idumb.toml pins blake3:0000"), "{stderr}");
+    let state = project.folder().join(".idumb/state").try_exists();
+    assert!(!state.unwrap(), "it began to keep state");
+}

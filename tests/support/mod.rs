@@ -1,0 +1,121 @@
+//! What the end-to-end tests share: the binary, and trees of files.
+//!
+//! Invariant: nothing of the environment of the test reaches the binary but `PATH` and a
+//! temporary folder, so a scenario goes the same way everywhere.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The folder of these tests.
+pub(crate) fn tests() -> PathBuf {
+    root().join("tests")
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    // The package's folder is host/cli.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the repository's root").to_owned()
+}
+
+/// A command that runs the binary in `folder`, with nobody at the terminal.
+pub(crate) fn idumb(folder: &Path, temporary: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_idumb"));
+    command.current_dir(folder).stdin(Stdio::null()).env_clear();
+    command.env("TMPDIR", temporary).env("COLUMNS", "100");
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// How a process ended, for people.
+pub(crate) fn told(output: &Output) -> String {
+    format!(
+        "{}\n--- standard output\n{}--- standard error\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// What stands at a path: the bytes of a file, or where a link leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    File(Vec<u8>),
+    Link(PathBuf),
+}
+
+impl Entry {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::File(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Self::Link(target) => format!("a link to {}\n", target.display()),
+        }
+    }
+}
+
+/// Files and links by their paths, with `/`. Folders are not in it, as in git.
+pub(crate) type Tree = BTreeMap<String, Entry>;
+
+/// Everything below `folder`; nothing if there is no such folder.
+pub(crate) fn tree(folder: &Path) -> Tree {
+    let mut found = Tree::new();
+    let mut left = vec![String::new()];
+    while let Some(dir) = left.pop() {
+        let Ok(entries) = fs::read_dir(folder.join(&dir)) else { continue };
+        for entry in entries {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                left.push(path);
+            } else if kind.is_symlink() {
+                found.insert(path, Entry::Link(fs::read_link(entry.path()).unwrap()));
+            } else {
+                found.insert(path, Entry::File(fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// Writes everything of `tree` into `folder`.
+pub(crate) fn plant(tree: &Tree, folder: &Path) {
+    for (path, entry) in tree {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match entry {
+            Entry::File(bytes) => fs::write(path, bytes).unwrap(),
+            Entry::Link(target) => std::os::unix::fs::symlink(target, path).unwrap(),
+        }
+    }
+}
+
+/// What is different, as a diff; empty if nothing is.
+pub(crate) fn difference(expected: &Tree, found: &Tree) -> String {
+    let mut out = String::new();
+    let mut paths: Vec<&String> = expected.keys().chain(found.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    for path in paths {
+        let (old, new) = (expected.get(path), found.get(path));
+        if old == new {
+            continue;
+        }
+        let text = |entry: Option<&Entry>| entry.map_or_else(String::new, Entry::text);
+        let head = match (old, new) {
+            (None, _) => "not expected",
+            (_, None) => "missing",
+            _ => "different",
+        };
+        let (old, new) = (text(old), text(new));
+        out.push_str(&format!("{path}: {head}\n{}\n", diffy::create_patch(&old, &new)));
+    }
+    out
+}
