@@ -17,19 +17,20 @@ pub(crate) struct TaskDesk {
     pub(crate) task: TaskId,
     pub(crate) epoch: Epoch,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
+    pub(crate) notices: mpsc::Sender<Notice>,
 }
 
 impl Desk for TaskDesk {
     fn progress(&self, done: u32, total: u32, message: &str) {
         let (task, message) = (self.task.clone(), message.to_owned());
-        // Once the driver is gone there is nobody to tell.
-        let _ =
-            self.messages.send(Message::Notice(Notice::Progress { task, done, total, message }));
+        // Bounded: a guest that talks faster than anybody reads is not listened to.
+        let _ = self.notices.try_send(Notice::Progress { task, done, total, message });
     }
 
     fn log(&self, line: &LogLine) {
         let (task, line) = (self.task.clone(), line.clone());
-        let _ = self.messages.send(Message::Notice(Notice::Log { task, line }));
+        // What is dropped here is still in the attempt's log.
+        let _ = self.notices.try_send(Notice::Log { task, line });
     }
 
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {

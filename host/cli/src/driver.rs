@@ -26,8 +26,6 @@ use crate::workshop::Workshop;
 pub(crate) enum Message {
     /// For the run.
     Input(Input),
-    /// For the reporters.
-    Notice(Notice),
     /// An agent asks, and waits.
     Ask { task: TaskId, epoch: Epoch, question: Question, reply: oneshot::Sender<Option<String>> },
     /// The person answered, or did not.
@@ -42,6 +40,8 @@ pub(crate) struct Driver {
     pub(crate) workshop: Arc<Workshop>,
     pub(crate) reporters: Vec<Box<dyn Reporter>>,
     pub(crate) messages: mpsc::UnboundedReceiver<Message>,
+    /// What agents say while they work.
+    notices: mpsc::Receiver<Notice>,
     /// Whether the run is in the journal yet.
     pub(crate) recorded: bool,
     waiting: BTreeMap<u64, oneshot::Sender<Option<String>>>,
@@ -64,7 +64,7 @@ impl Driver {
         journal: Journal,
         state: StateDir,
         workshop: Arc<Workshop>,
-        messages: mpsc::UnboundedReceiver<Message>,
+        (messages, notices): (mpsc::UnboundedReceiver<Message>, mpsc::Receiver<Notice>),
         reporters: Vec<Box<dyn Reporter>>,
     ) -> Self {
         Self {
@@ -74,6 +74,7 @@ impl Driver {
             workshop,
             reporters,
             messages,
+            notices,
             recorded,
             waiting: BTreeMap::new(),
             next_token: 0,
@@ -97,6 +98,10 @@ impl Driver {
             }
             let message = tokio::select! {
                 message = self.messages.recv() => message,
+                Some(notice) = self.notices.recv() => {
+                    self.notice(&notice);
+                    continue;
+                }
                 _ = interrupt.recv() => None,
                 _ = terminate.recv() => None,
             };
@@ -149,7 +154,6 @@ impl Driver {
     fn take(&mut self, message: Message) {
         match message {
             Message::Input(input) => self.run.handle(now(), input),
-            Message::Notice(notice) => self.notice(&notice),
             Message::Ask { task, epoch, question, reply } => {
                 self.next_token += 1;
                 let token = self.next_token;

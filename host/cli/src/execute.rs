@@ -31,6 +31,9 @@ use crate::{dry_run, scratch};
 const BATCH_SIZE: u32 = 5;
 const TIMEOUT: Duration = Duration::from_secs(600);
 
+/// How many of the agents' words may wait to be shown.
+const NOTICES: usize = 256;
+
 /// How a run is to go, from flags, `idumb.toml` and defaults, in this order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -201,6 +204,7 @@ impl Opened<'_> {
     ) -> Result<Driver> {
         self.lock.tell_run(&run.config().run)?;
         let (sender, messages) = mpsc::unbounded_channel();
+        let (notices, noticed) = mpsc::channel(NOTICES);
         let mut limits = Limits::default();
         if let Some(memory) = self.project.config.limits.memory {
             limits.memory = usize::try_from(memory).unwrap_or(usize::MAX);
@@ -219,9 +223,10 @@ impl Opened<'_> {
             roster,
             established,
             messages: sender,
+            notices,
         };
         let (state, shop) = (self.state.clone(), Arc::new(workshop));
-        Ok(Driver::new(run, recorded, journal, state, shop, messages, reporters))
+        Ok(Driver::new(run, recorded, journal, state, shop, (messages, noticed), reporters))
     }
 
     /// Finishes what runs that went away were about to change.

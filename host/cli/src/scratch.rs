@@ -15,7 +15,7 @@ const LEFT_BEHIND: &[&str] = &[".idumb/state", "target", "node_modules"];
 /// Copies the project at `root` to `to`, which must not exist, or to a new temporary folder.
 pub(crate) fn copy(root: &Path, to: Option<&Path>) -> Result<PathBuf> {
     let target = match to {
-        Some(to) if to.exists() => {
+        Some(to) if to.symlink_metadata().is_ok() => {
             let message = format!("{} exists already", to.display());
             return Err(Fault::usage(message)
                 .hint("name a folder that does not exist, or leave it out for a temporary one")

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::desk::{QuietDesk, TaskDesk};
 use crate::driver::Message;
 use crate::established::{Established, recheckable};
+use crate::report::Notice;
 use crate::roster::Roster;
 
 /// How long a check of the whole phase may take.
@@ -38,6 +39,7 @@ pub(crate) struct Workshop {
     pub(crate) roster: Roster,
     pub(crate) established: Established,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
+    pub(crate) notices: mpsc::Sender<Notice>,
 }
 
 /// What an attempt's agent is told, gathered when the effect is started.
@@ -150,6 +152,7 @@ impl Workshop {
             task: work.task.id.clone(),
             epoch: work.epoch,
             messages: self.messages.clone(),
+            notices: self.notices.clone(),
         });
         CallOptions { timeout: work.task.timeout.unwrap_or(self.timeout), desk }
     }

@@ -167,24 +167,36 @@ impl Call<'_> {
     }
 
     fn enter(&mut self, walk: &mut Walk, part: Part, spelled: &str) -> Result<(), FsError> {
-        match self.see(walk.at, &part.name)? {
-            Some(Child::Dir(dir)) => {
+        match self.look(walk.at, &part.name)? {
+            Look::There(Child::Dir(dir)) => {
                 walk.at = dir;
                 Ok(())
             }
-            Some(Child::Link(link)) => self.expand(walk, &link, part.slash, spelled),
-            Some(Child::File(_) | Child::Other(_)) => Err(FsError::NotDirectory),
-            None => {
-                let from = join(&self.tree.path_of(walk.at)?, &part.name);
-                let rest = walk.left.iter().rev().map(|part| part.name.as_str());
-                let rest: Vec<&str> = rest.filter(|name| *name != ".").collect();
-                if !rest.contains(&"..") {
-                    let path = rest.iter().fold(from, |path, name| join(&path, name));
-                    self.missing = Some(path);
-                }
+            Look::There(Child::Link(link)) => self.expand(walk, &link, part.slash, spelled),
+            Look::There(Child::File(_) | Child::Other(_)) => Err(FsError::NotDirectory),
+            Look::Absent => {
+                self.missing = self.whole(walk, &part.name)?;
+                Err(FsError::NoEntry)
+            }
+            Look::Hidden(reason) => {
+                // A grant of the directory alone would not do: name what was wanted in it.
+                match self.whole(walk, &part.name)? {
+                    Some(path) => self.deny(Capability::Read, &path, reason),
+                    None => self.deny_at(Capability::Read, walk.at, &part.name, reason),
+                };
                 Err(FsError::NoEntry)
             }
         }
+    }
+
+    /// The path that is walked, where it does not go on from here; `None` if `..` is in what is
+    /// left, which leads nobody knows where.
+    fn whole(&self, walk: &Walk, name: &str) -> Result<Option<String>, FsError> {
+        let from = join(&self.tree.path_of(walk.at)?, name);
+        let rest = walk.left.iter().rev().map(|part| part.name.as_str());
+        let rest: Vec<&str> = rest.filter(|name| *name != ".").collect();
+        let known = !rest.contains(&"..");
+        Ok(known.then(|| rest.iter().fold(from, |path, name| join(&path, name))))
     }
 
     /// Puts a link's target before what is left of the path.

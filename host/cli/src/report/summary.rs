@@ -108,10 +108,8 @@ impl Reporter for Summary {
                     self.conflicts += 1;
                 }
             }
-            Event::CandidateJudged { examination, judgement, .. } => {
-                if judgement.unmet.is_empty() {
-                    self.checked += examination.findings.len();
-                }
+            Event::CandidateJudged { examination, judgement, .. } if judgement.unmet.is_empty() => {
+                self.checked += examination.findings.len();
             }
             Event::IntegrationJudged { examination, judgement } => {
                 self.integration = examination.findings.len().saturating_sub(judgement.unmet.len());
