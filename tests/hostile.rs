@@ -195,3 +195,17 @@ fn an_agent_that_differs_from_its_pinned_digest_does_not_run() {
     let state = project.folder().join(".idumb/state").try_exists();
     assert!(!state.unwrap(), "it began to keep state");
 }
+
+#[test]
+fn what_an_interrupted_integration_moved_aside_is_never_cleaned_away() {
+    let project = Project::new(r#"do = "exit_early""#);
+    project.fails(11);
+    // A file of the user's may wait here to be put back where it belongs.
+    let aside = project.folder().join(".idumb/state/staging/moved-aside");
+    fs::write(&aside, "the user's only copy\n").unwrap();
+    for how in ["--resume", "--restart"] {
+        let output = project.idumb(&["execute-phase", "1", "--mode=auto", how]);
+        assert_eq!(output.status.code(), Some(11), "{}", told(&output));
+        assert_eq!(fs::read_to_string(&aside).unwrap(), "the user's only copy\n", "{how}");
+    }
+}
