@@ -97,7 +97,7 @@ impl Sandbox {
         // An endless loop must notice its deadline; epochs cost less than fuel.
         config.epoch_interruption(true);
         config.wasm_component_model(true);
-        // Agents are compiled at every start for now: compile fast, they are small.
+        // Compiling without optimisation was no faster to the first task, so agents run optimised.
         config.cranelift_opt_level(wasmtime::OptLevel::Speed);
         let engine = Engine::new(&config).map_err(|error| Refused::Invalid(whole(&error)))?;
         let weak = engine.weak();
