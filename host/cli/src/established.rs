@@ -59,7 +59,7 @@ impl Established {
         let looks_at = self.criteria.iter().flat_map(|criterion| &criterion.looks_at).cloned();
         let linked = |link: &Link| [link.from.parse::<PathGlob>(), link.to.parse::<PathGlob>()];
         let links = plan.links.iter().flat_map(linked).flatten();
-        Grants { reads: looks_at.chain(links).collect(), writes: Vec::new() }
+        Grants { reads: looks_at.chain(links).collect(), ..Grants::default() }
     }
 }
 

@@ -301,7 +301,7 @@ impl Workshop {
             let asked: Vec<CriterionId> =
                 recheckable(&self.plan).map(|criterion| criterion.id.clone()).collect();
             let looks_at = recheckable(&self.plan).flat_map(|criterion| &criterion.looks_at);
-            let grants = Grants { reads: looks_at.cloned().collect(), writes: Vec::new() };
+            let grants = Grants { reads: looks_at.cloned().collect(), ..Grants::default() };
             let view = ReadView::of_base(&self.base, grants);
             let mut tasks = self.plan.tasks.clone();
             for task in &mut tasks {

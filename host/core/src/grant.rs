@@ -54,6 +54,9 @@ pub struct Grants {
     pub reads: Vec<PathGlob>,
     /// Patterns of paths that may be written; these may be read too.
     pub writes: Vec<PathGlob>,
+    /// Patterns of paths that are not given, whatever the others say: a policy's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never: Vec<PathGlob>,
 }
 
 /// What [`Grants::allows`] answers.
@@ -66,6 +69,8 @@ pub enum Decision {
     NotGranted,
     /// A pattern covers it, but the name is protected and is not granted by name.
     Protected,
+    /// A policy gives it to nobody.
+    Never,
 }
 
 impl Grants {
@@ -73,12 +78,16 @@ impl Grants {
     ///
     /// ```
     /// use idumb_core::{Capability, Decision, Grants};
-    /// let grants = Grants { reads: vec!["**".parse().unwrap()], writes: vec![] };
+    /// let reads = vec!["**".parse().unwrap()];
+    /// let grants = Grants { reads, ..Grants::default() };
     /// assert_eq!(grants.allows(Capability::Read, "src/lib.rs"), Decision::Allow);
     /// assert_eq!(grants.allows(Capability::Read, ".env"), Decision::Protected);
     /// assert_eq!(grants.allows(Capability::Write, "src/lib.rs"), Decision::NotGranted);
     /// ```
     pub fn allows(&self, capability: Capability, path: &str) -> Decision {
+        if self.is_never(path) {
+            return Decision::Never;
+        }
         let mut covered = false;
         for glob in self.of(capability) {
             if glob.as_literal().is_some_and(|literal| literal == path) {
@@ -93,6 +102,13 @@ impl Grants {
         }
     }
 
+    /// Whether a policy gives `path`, or a directory above it, to nobody.
+    fn is_never(&self, path: &str) -> bool {
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        let mut above = ends.map(|end| &path[..end]);
+        !self.never.is_empty() && above.any(|dir| self.never.iter().any(|glob| glob.matches(dir)))
+    }
+
     /// Whether the directory `dir` must be visible because something below it is granted.
     pub fn may_allow_below(&self, dir: &str) -> bool {
         self.of(Capability::Read).any(|glob| glob.may_match_below(dir))
@@ -102,7 +118,9 @@ impl Grants {
     pub fn within(&self, ceiling: &Self) -> bool {
         let covered =
             |capability, glob: &PathGlob| ceiling.of(capability).any(|wide| wide.covers(glob));
-        self.writes.iter().all(|glob| covered(Capability::Write, glob))
+        let kept = |glob| self.never.iter().any(|mine| mine.covers(glob));
+        ceiling.never.iter().all(kept)
+            && self.writes.iter().all(|glob| covered(Capability::Write, glob))
             && self.reads.iter().all(|glob| covered(Capability::Read, glob))
     }
 
@@ -154,6 +172,8 @@ pub enum DenialReason {
     ReadOnlyView,
     /// Not a regular file, directory or link: a FIFO, socket or device.
     SpecialFile,
+    /// A policy gives it to nobody.
+    Never,
 }
 
 impl fmt::Display for DenialReason {
@@ -164,6 +184,7 @@ impl fmt::Display for DenialReason {
             Self::Escapes => "it leads out of the project",
             Self::ReadOnlyView => "this role only reads",
             Self::SpecialFile => "not a regular file, directory or link",
+            Self::Never => "the policy gives it to nobody",
         })
     }
 }
@@ -191,7 +212,10 @@ impl Denial {
             DenialReason::NotGranted | DenialReason::Protected => {
                 Some(format!("{key} = [{}]", serde_json::Value::from(self.path.as_str())))
             }
-            DenialReason::Escapes | DenialReason::ReadOnlyView | DenialReason::SpecialFile => None,
+            DenialReason::Escapes
+            | DenialReason::ReadOnlyView
+            | DenialReason::SpecialFile
+            | DenialReason::Never => None,
         }
     }
 }
@@ -202,7 +226,7 @@ mod tests {
 
     fn grants(reads: &[&str], writes: &[&str]) -> Grants {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Grants { reads: globs(reads), writes: globs(writes) }
+        Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() }
     }
 
     #[test]
@@ -238,6 +262,19 @@ mod tests {
         assert!(grants(&["docs/*"], &["src/a.rs"]).within(&ceiling));
         assert!(!grants(&[], &["docs/a.md"]).within(&ceiling));
         assert!(!grants(&[], &["**"]).within(&ceiling));
+    }
+
+    #[test]
+    fn never_wins_and_is_handed_on() {
+        let never = vec!["src/secret/**".parse().unwrap()];
+        let mine = Grants { never: never.clone(), ..grants(&[], &["src/**", "src/secret/key"]) };
+        assert_eq!(mine.allows(Capability::Read, "src/secret/key"), Decision::Never);
+        assert_eq!(mine.allows(Capability::Write, "src/lib.rs"), Decision::Allow);
+        let dir = Grants { never: vec!["src".parse().unwrap()], ..mine.clone() };
+        assert_eq!(dir.allows(Capability::Read, "src/lib.rs"), Decision::Never);
+        let ceiling = Grants { never, ..grants(&["**"], &["**"]) };
+        assert!(mine.within(&ceiling));
+        assert!(!grants(&[], &["src/**"]).within(&ceiling), "what nobody gets was left out");
     }
 
     #[test]

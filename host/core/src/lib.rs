@@ -12,7 +12,9 @@ mod grant;
 mod id;
 mod io;
 mod plan;
+mod policy;
 mod role;
+mod rule;
 mod run;
 mod trouble;
 
@@ -29,8 +31,10 @@ pub use glob::{GlobError, PathGlob};
 pub use grant::{Capability, Decision, Denial, DenialReason, Grants, PROTECTED, is_protected};
 pub use id::{Attempt, CriterionId, Epoch, EvidenceId, IdError, Millis, PhaseId, RunId, TaskId};
 pub use io::{BrokenAttempt, Effect, Input};
-pub use plan::{Criterion, Link, Plan, Step, Task, next_batch};
+pub use plan::{Checkpoint, CheckpointAt, Criterion, Link, Plan, Step, Task, next_batch};
+pub use policy::{Actor, Governance, Policy, Refusal, Refused, Scope};
 pub use role::{ErrorCode, Mode, Role};
+pub use rule::{Backoff, Blocker, Resort, Rule};
 pub use run::{
     Control, Integration, Progress, Run, RunConfig, RunState, StateDocument, TaskRecord, TaskState,
     duration_text,

@@ -53,12 +53,34 @@ pub struct Task {
     pub timeout: Option<Duration>,
     /// How many further attempts it gets after the first one failed.
     pub retries: u32,
+    /// Where a person decides whether to go on, if anywhere.
+    #[serde(default)]
+    pub checkpoint: Option<Checkpoint>,
     /// What the agent is to do, for agents that carry out declared steps.
     pub steps: Vec<Step>,
     /// Further options for the agent; template values for the built-in builder.
     pub options: BTreeMap<String, String>,
     /// What must hold when it is done; never empty.
     pub accept: Vec<Criterion>,
+}
+
+/// Where a person decides whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Before the task begins, or once it is done.
+    pub at: CheckpointAt,
+    /// Whether it is a person who has to decide, in auto mode too.
+    pub human: bool,
+}
+
+/// Before the task begins, or once it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckpointAt {
+    /// Nothing of the task runs before the decision.
+    Before,
+    /// The task is done; nothing else starts before the decision.
+    After,
 }
 
 /// One declared action: a kind, such as `write`, and its arguments.
@@ -85,6 +107,16 @@ pub struct Criterion {
     pub looks_at: Vec<PathGlob>,
 }
 
+impl Criterion {
+    /// The kind of criterion that only a person can judge.
+    pub const JUDGED: &'static str = "judged";
+
+    /// Whether only a person can judge it.
+    pub fn is_judged(&self) -> bool {
+        self.kind == Self::JUDGED
+    }
+}
+
 /// A reference that must hold: a pattern in one file that refers to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Link {
@@ -103,14 +135,14 @@ pub struct Link {
 impl Task {
     /// What the plan lets the task's agent touch.
     pub fn grants(&self) -> Grants {
-        Grants { reads: self.reads.clone(), writes: self.writes.clone() }
+        Grants { reads: self.reads.clone(), writes: self.writes.clone(), never: Vec::new() }
     }
 
     /// What a validator of this task may read: what the task may, and what its criteria look at.
     pub fn validation_grants(&self) -> Grants {
         let looks_at = self.accept.iter().flat_map(|criterion| &criterion.looks_at);
         let reads = self.reads.iter().chain(&self.writes).chain(looks_at).cloned().collect();
-        Grants { reads, writes: Vec::new() }
+        Grants { reads, ..Grants::default() }
     }
 }
 

@@ -76,6 +76,7 @@ impl Gate {
         let no_write = self.refusal(Capability::Write, path, guarded);
         let sight = match self.refusal(Capability::Read, path, guarded) {
             None => Sight::Readable,
+            Some(DenialReason::Never) => Sight::Hidden(DenialReason::Never),
             Some(_) if self.leads_on(Capability::Read, path, guarded) => Sight::OnTheWay,
             Some(reason) => Sight::Hidden(reason),
         };
@@ -91,6 +92,7 @@ impl Gate {
             Decision::Allow => None,
             Decision::NotGranted => Some(DenialReason::NotGranted),
             Decision::Protected => Some(DenialReason::Protected),
+            Decision::Never => Some(DenialReason::Never),
         }
     }
 
@@ -145,7 +147,7 @@ mod tests {
 
     fn gate(reads: &[&str], writes: &[&str]) -> Gate {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Gate::new(Grants { reads: globs(reads), writes: globs(writes) })
+        Gate::new(Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() })
     }
 
     #[test]

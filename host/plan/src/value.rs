@@ -142,7 +142,8 @@ impl Reading<'_> {
         let decision = grants.map_or(Decision::Allow, |grants| grants.allows(capability, path));
         match decision {
             Decision::Allow => Ok(()),
-            Decision::NotGranted => Err(self.refuse_value(
+            // A task's own grants have no `never`: that is for policies.
+            Decision::NotGranted | Decision::Never => Err(self.refuse_value(
                 Code::OutsideGrants,
                 item,
                 format!("the task may not {does} `{path}`"),

@@ -19,6 +19,7 @@ pub(crate) fn task(name: &str) -> Task {
         artifacts: Vec::new(),
         timeout: None,
         retries: 0,
+        checkpoint: None,
         steps: Vec::new(),
         options: BTreeMap::new(),
         accept: vec![criterion(&format!("{name}.1"))],

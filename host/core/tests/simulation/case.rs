@@ -104,6 +104,7 @@ fn task(rng: &mut Rng, number: usize, before: &[Task]) -> Task {
         artifacts: Vec::new(),
         timeout: None,
         retries: rng.below(4) as u32,
+        checkpoint: None,
         steps: Vec::new(),
         options: BTreeMap::new(),
     }

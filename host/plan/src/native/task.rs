@@ -105,6 +105,7 @@ fn rest(
         (Ok(reads), Ok(writes)) => Some(Grants {
             reads: reads.clone().unwrap_or_default(),
             writes: writes.clone().unwrap_or_default(),
+            never: Vec::new(),
         }),
         _ => None,
     };
@@ -115,18 +116,18 @@ fn rest(
     let steps = steps(reading, table, agent.ok(), grants.as_ref());
     let accept = accept(reading, table, id.as_ref().map_err(|told| *told), criteria);
     stray?;
-    let grants = Grants { reads: reads?.unwrap_or_default(), writes: writes?.unwrap_or_default() };
     Ok(Task {
         id: id?,
         title: title?.to_owned(),
         description: description?.unwrap_or_default().to_owned(),
         agent: agent?.to_owned(),
         depends_on: depends_on?,
-        reads: grants.reads,
-        writes: grants.writes,
+        reads: reads?.unwrap_or_default(),
+        writes: writes?.unwrap_or_default(),
         artifacts: artifacts?,
         timeout: timeout?,
         retries: retries.transpose()?.unwrap_or_default(),
+        checkpoint: None,
         steps: steps?,
         options: options?,
         accept: accept?,

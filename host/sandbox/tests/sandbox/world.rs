@@ -228,7 +228,7 @@ fn context() -> Context {
 }
 
 pub(crate) fn everything() -> Grants {
-    Grants { reads: vec!["**".parse().unwrap()], writes: Vec::new() }
+    Grants { reads: vec!["**".parse().unwrap()], ..Grants::default() }
 }
 
 /// A task that may read and write what these patterns match, with these options.
@@ -246,6 +246,7 @@ pub(crate) fn task(reads: &[&str], writes: &[&str], options: &[(&str, &str)]) ->
         artifacts: Vec::new(),
         timeout: None,
         retries: 0,
+        checkpoint: None,
         steps: Vec::new(),
         options: options.iter().map(owned).collect::<BTreeMap<_, _>>(),
         accept: Vec::new(),
