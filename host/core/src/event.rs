@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessRecord, Attempt, Digest, Epoch, ErrorCode, Evidence, Examination, Failure, Judgement,
-    Mode, Role, RunId, TaskId, Trouble,
+    AccessRecord, Actor, Attempt, Blocker, CheckpointAt, Digest, Epoch, ErrorCode, Evidence,
+    Examination, Failure, Grants, Judgement, Millis, Prompt, Refused, Resort, Role, RunConfig,
+    RunId, Scope, TaskId, Trouble,
 };
 
 /// The seed's eight workflow steps.
@@ -63,46 +64,11 @@ pub struct Artifact {
     pub digest: Option<Digest>,
 }
 
-/// A decision that a person is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prompt {
-    /// Unique in the run, from 1.
-    pub id: u32,
-    /// What it is about.
-    pub subject: Subject,
-    /// For people.
-    pub question: String,
-    /// The only answers there are, by id and text.
-    pub options: Vec<(String, String)>,
-}
-
-/// What a prompt is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "about", rename_all = "snake_case")]
-pub enum Subject {
-    /// Whether to go on to the next batch.
-    Checkpoint,
-    /// What to do about a task that cannot go on.
-    Blocker {
-        /// Which.
-        task: TaskId,
-    },
-    /// An agent asked; its attempt waits.
-    Agent {
-        /// Whose agent.
-        task: TaskId,
-        /// The lease under which it asked.
-        epoch: Epoch,
-        /// Tells the waiting host call from others.
-        token: u64,
-    },
-}
-
 /// Why a run came to rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseCause {
-    /// A person asked for it.
+    /// A person asked for it, or a decision waits for one.
     User,
     /// An error was encountered.
     Error,
@@ -110,6 +76,17 @@ pub enum PauseCause {
     Timeout,
     /// A resource is unavailable, such as space on the disk.
     Resource,
+}
+
+impl std::fmt::Display for PauseCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::User => "user request",
+            Self::Error => "error encountered",
+            Self::Timeout => "timeout reached",
+            Self::Resource => "resource unavailable",
+        })
+    }
 }
 
 /// How a run ended.
@@ -125,6 +102,60 @@ pub enum RunOutcome {
         /// In one line.
         reason: String,
     },
+    /// High-governance refused what the plan asks for; nothing was run.
+    Refused {
+        /// In one line.
+        reason: String,
+    },
+    /// A person gave it up; what was integrated stays.
+    Cancelled {
+        /// In one line.
+        reason: String,
+    },
+}
+
+/// Why an attempt ended without an outcome of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interruption {
+    /// The host went away.
+    HostDied,
+    /// The run was to pause, and the attempt did not end within the grace.
+    Pause,
+    /// The run was cancelled.
+    Cancel,
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "then", rename_all = "snake_case")]
+pub enum Aftermath {
+    /// It is run again on the new base; that does not count against its retries.
+    Rerun,
+    /// It is run again after a delay.
+    BackOff {
+        /// In milliseconds.
+        delay_ms: u64,
+    },
+    /// It is parked: somebody, or a rule, has to decide.
+    Park(Parking),
+    /// The host's own trouble, not the task's: the run pauses, and the task is ready.
+    Ready,
+}
+
+/// Why a task is parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "parked", rename_all = "snake_case")]
+pub enum Parking {
+    /// Its attempts are used up.
+    Exhausted,
+    /// Another attempt could not go better.
+    NotRetryable,
+    /// The host died while it ran, so often in a row.
+    HostDied {
+        /// How often.
+        times: u32,
+    },
 }
 
 /// Something that happened in a run.
@@ -133,28 +164,42 @@ pub enum RunOutcome {
 #[expect(missing_docs, reason = "the fields are named by the types they hold")]
 pub enum Event {
     /// The run began.
-    RunStarted {
-        run: RunId,
-        phase: String,
-        goal: String,
-        plan: Digest,
-        tasks: u32,
-        mode: Mode,
-        batch_size: u32,
-        timeout_ms: u64,
-        agents: Vec<AgentBinding>,
-    },
+    RunStarted { phase: String, goal: String, plan: Digest, tasks: u32, config: RunConfig },
     /// The phase entered a step of the workflow.
     StepEntered { step: WorkflowStep },
-    /// Validation point *pre*: the plan is valid; its prerequisites were looked up.
-    PlanValidated { prerequisites: Vec<Prerequisite> },
+    /// Validation point *pre*: the plan is there and valid; its prerequisites were looked up.
+    PlanValidated { prerequisites: Vec<Prerequisite>, examination: Examination, met: bool },
+    /// A link of the chain handed authority on.
+    Delegated { from: Actor, to: Actor, scope: Scope },
+    /// High-governance did not hand on what was asked for.
+    DelegationRefused { refused: Refused },
     /// A batch was formed.
     BatchStarted { batch: u32, tasks: Vec<TaskId> },
-    /// A builder got the lease of a task.
-    AttemptStarted { task: TaskId, attempt: Attempt, epoch: Epoch },
+    /// The executor delegated a task to a builder: this agent, with these grants.
+    LeaseGranted { task: TaskId, attempt: Attempt, epoch: Epoch, agent: String, grants: Grants },
+    /// The builder began.
+    AttemptStarted { task: TaskId, epoch: Epoch },
     /// The builder was done; its upper layer was frozen into a change-set.
     AttemptSealed { task: TaskId, attempt: Attempt, epoch: Epoch, sealed: SealedAttempt },
-    /// Validation point *during*: the validator answered, and the host judged.
+    /// The executor delegated the validation of a candidate: to this agent, with these grants.
+    ValidationStarted {
+        task: TaskId,
+        epoch: Epoch,
+        change_set: Digest,
+        agent: String,
+        grants: Grants,
+    },
+    /// The validation was stopped because the run is to rest; the candidate is kept.
+    ValidationInterrupted { task: TaskId, epoch: Epoch },
+    /// What can be checked was checked and holds; the rest is for a person to judge.
+    CandidateExamined {
+        task: TaskId,
+        epoch: Epoch,
+        change_set: Digest,
+        examination: Examination,
+        record: AccessRecord,
+    },
+    /// Validation point *during*: every criterion was answered, and the host judged.
     CandidateJudged {
         task: TaskId,
         attempt: Attempt,
@@ -178,16 +223,28 @@ pub enum Event {
         trouble: Trouble,
         record: AccessRecord,
         log: Vec<LogLine>,
+        then: Aftermath,
     },
-    /// The host went away while the attempt ran; nothing of it was kept.
-    AttemptInterrupted { task: TaskId, attempt: Attempt, epoch: Epoch },
-    /// Validation or integration goes on under a new epoch: the host went away, or the verdict
-    /// was outdated.
+    /// The attempt was cut short, and does not count; nothing of it was kept.
+    AttemptInterrupted { task: TaskId, attempt: Attempt, epoch: Epoch, cause: Interruption },
+    /// A delay before another attempt is over.
+    BackOffEnded { task: TaskId },
+    /// The host died while the task ran, too often to try again without somebody's decision.
+    TaskParked { task: TaskId, parking: Parking },
+    /// What an earlier life had under way goes on under a new epoch, or a verdict was outdated.
     LeaseRenewed { task: TaskId, epoch: Epoch },
+    /// A rule decided about a parked task.
+    RuleApplied { task: TaskId, rule: String, blocker: Blocker, decision: RuleDecision },
     /// The task is given up.
     TaskFailed { task: TaskId, code: ErrorCode, reason: String },
-    /// The task cannot run because another failed or was skipped.
-    TaskSkipped { task: TaskId, because: TaskId },
+    /// The task is left out: by choice, or because it depends on one that is.
+    TaskSkipped { task: TaskId, because: Option<TaskId> },
+    /// The run is taken up again, and the task gets another try.
+    TaskReopened { task: TaskId },
+    /// A phase-wide check was delegated to this agent.
+    PhaseCheckStarted { role: Role, epoch: Epoch, agent: String, scope: Scope },
+    /// There is nothing for the check to look at, so nothing is claimed.
+    PhaseCheckVoid { role: Role, reason: String },
     /// Validation point *post*: the integration-checker answered, and the host judged.
     IntegrationJudged { examination: Examination, judgement: Judgement },
     /// Validation point *post*: the verifier answered, and the host judged.
@@ -198,20 +255,62 @@ pub enum Event {
     PauseRequested { cause: PauseCause, reason: String },
     /// The run came to rest; it can be resumed.
     RunPaused { cause: PauseCause, reason: String },
-    /// The run goes on; tasks that failed get another try.
-    RunResumed,
+    /// The run goes on, from now on so configured.
+    RunResumed { config: RunConfig },
+    /// A person gives the run up; what is under way is stopped.
+    CancelRequested { reason: String },
+    /// The run goes on with another plan: these tasks stay done.
+    Replanned { plan: Digest, tasks: u32, kept: Vec<TaskId>, changed: Vec<(TaskId, Unkept)> },
     /// A decision is wanted.
     PromptOpened { prompt: Prompt },
-    /// A decision was made.
-    PromptAnswered { prompt: u32, choice: String },
+    /// A decision was made by a person.
+    PromptAnswered { prompt: u32, choice: String, note: Option<String> },
     /// Nobody needs the decision any more.
     PromptWithdrawn { prompt: u32 },
+    /// Auto mode went past a checkpoint that is not marked `human`.
+    CheckpointPassed { task: TaskId, at: CheckpointAt },
     /// An agent asked, and was told that nobody is there to answer.
     QuestionDeclined { task: TaskId, epoch: Epoch, question: String },
     /// An answer came from an attempt that no longer holds the lease; nothing was done.
     StaleAnswer { task: TaskId, epoch: Epoch, answer: String },
     /// The run ended.
     RunFinished { outcome: RunOutcome },
+}
+
+/// What a rule decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum RuleDecision {
+    /// Another attempt after a delay.
+    Retry {
+        /// In milliseconds.
+        delay_ms: u64,
+    },
+    /// What it does once there are no further attempts.
+    Resort {
+        /// Which.
+        then: Resort,
+    },
+}
+
+/// Why a completed task is not kept when the plan changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum Unkept {
+    /// The new plan has it otherwise, or not at all.
+    Definition,
+    /// A task that it depends on is not kept.
+    Dependency {
+        /// Which.
+        task: TaskId,
+    },
+    /// It read what a task wrote that is not kept.
+    Input {
+        /// Where.
+        path: String,
+        /// Which task.
+        task: TaskId,
+    },
 }
 
 /// What a builder left when it was done.
@@ -285,63 +384,106 @@ impl Event {
             Self::RunStarted { .. } => "run_started",
             Self::StepEntered { .. } => "step_entered",
             Self::PlanValidated { .. } => "plan_validated",
+            Self::Delegated { .. } => "delegated",
+            Self::DelegationRefused { .. } => "delegation_refused",
             Self::BatchStarted { .. } => "batch_started",
+            Self::LeaseGranted { .. } => "lease_granted",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::AttemptSealed { .. } => "attempt_sealed",
+            Self::ValidationStarted { .. } => "validation_started",
+            Self::ValidationInterrupted { .. } => "validation_interrupted",
+            Self::CandidateExamined { .. } => "candidate_examined",
             Self::CandidateJudged { .. } => "candidate_judged",
             Self::JudgementOutdated { .. } => "judgement_outdated",
             Self::IntegrationStarted { .. } => "integration_started",
             Self::TaskSucceeded { .. } => "task_succeeded",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::AttemptInterrupted { .. } => "attempt_interrupted",
+            Self::BackOffEnded { .. } => "back_off_ended",
+            Self::TaskParked { .. } => "task_parked",
             Self::LeaseRenewed { .. } => "lease_renewed",
+            Self::RuleApplied { .. } => "rule_applied",
             Self::TaskFailed { .. } => "task_failed",
             Self::TaskSkipped { .. } => "task_skipped",
+            Self::TaskReopened { .. } => "task_reopened",
+            Self::PhaseCheckStarted { .. } => "phase_check_started",
+            Self::PhaseCheckVoid { .. } => "phase_check_void",
             Self::IntegrationJudged { .. } => "integration_judged",
             Self::PhaseJudged { .. } => "phase_judged",
             Self::PhaseCheckFailed { .. } => "phase_check_failed",
             Self::PauseRequested { .. } => "pause_requested",
             Self::RunPaused { .. } => "run_paused",
-            Self::RunResumed => "run_resumed",
+            Self::RunResumed { .. } => "run_resumed",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::Replanned { .. } => "replanned",
             Self::PromptOpened { .. } => "prompt_opened",
             Self::PromptAnswered { .. } => "prompt_answered",
             Self::PromptWithdrawn { .. } => "prompt_withdrawn",
+            Self::CheckpointPassed { .. } => "checkpoint_passed",
             Self::QuestionDeclined { .. } => "question_declined",
             Self::StaleAnswer { .. } => "stale_answer",
             Self::RunFinished { .. } => "run_finished",
         }
     }
 
+    /// How many kinds there are.
+    pub const KINDS: usize = 42;
+
     /// The task it is about, if it is about one.
     pub fn task(&self) -> Option<&TaskId> {
         match self {
-            Self::AttemptStarted { task, .. }
+            Self::LeaseGranted { task, .. }
+            | Self::AttemptStarted { task, .. }
             | Self::AttemptSealed { task, .. }
+            | Self::ValidationStarted { task, .. }
+            | Self::ValidationInterrupted { task, .. }
+            | Self::CandidateExamined { task, .. }
             | Self::CandidateJudged { task, .. }
             | Self::JudgementOutdated { task, .. }
             | Self::IntegrationStarted { task, .. }
             | Self::TaskSucceeded { task, .. }
             | Self::AttemptFailed { task, .. }
             | Self::AttemptInterrupted { task, .. }
+            | Self::BackOffEnded { task, .. }
+            | Self::TaskParked { task, .. }
             | Self::LeaseRenewed { task, .. }
+            | Self::RuleApplied { task, .. }
             | Self::TaskFailed { task, .. }
             | Self::TaskSkipped { task, .. }
+            | Self::TaskReopened { task, .. }
+            | Self::CheckpointPassed { task, .. }
             | Self::QuestionDeclined { task, .. }
             | Self::StaleAnswer { task, .. } => Some(task),
-            Self::PromptOpened { prompt } => match &prompt.subject {
-                Subject::Checkpoint => None,
-                Subject::Blocker { task } | Subject::Agent { task, .. } => Some(task),
-            },
+            Self::DelegationRefused { refused } => refused.task.as_ref(),
+            Self::PromptOpened { prompt } => prompt.subject.task(),
             _ => None,
         }
+    }
+}
+
+/// A moment, by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Wall-clock milliseconds since 1970: for display only, it may jump.
+    pub at: Millis,
+    /// Milliseconds since the process began, which never jump: these decide.
+    pub up: Millis,
+}
+
+impl From<Millis> for Moment {
+    /// Both clocks alike.
+    fn from(millis: Millis) -> Self {
+        Self { at: millis, up: millis }
     }
 }
 
 /// An event, and when it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamped {
-    /// Wall-clock milliseconds since 1970: for display and durations.
-    pub at: crate::Millis,
+    /// Wall-clock milliseconds since 1970: for display only.
+    pub at: Millis,
+    /// Milliseconds since the process began that recorded it: for durations.
+    pub up: Millis,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Criterion, CriterionId, Denial, Digest, EvidenceId};
+use crate::{CriterionId, Denial, Digest, EvidenceId, RunId};
 
 /// An addressed observation that the host made for an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,27 @@ pub enum Observed {
     Absent {
         /// Where.
         path: String,
+    },
+    /// The plan was there, and valid.
+    Plan {
+        /// Of its bytes.
+        digest: Digest,
+        /// How many tasks it has.
+        tasks: u64,
+    },
+    /// The run that completed an earlier phase.
+    Run {
+        /// Which phase, as the plan names it.
+        phase: String,
+        /// Which run; `None`: there is none.
+        run: Option<RunId>,
+    },
+    /// A person answered a prompt.
+    Answer {
+        /// Which prompt.
+        prompt: u32,
+        /// What they chose.
+        choice: String,
     },
     /// The change-set of the candidate was listed.
     Changes {
@@ -121,11 +142,6 @@ impl Examination {
             judgement.verdict = Verdict::Inconclusive;
         }
         judgement
-    }
-
-    /// As [`Self::judge`], over the criteria of a task.
-    pub fn judge_criteria(&self, criteria: &[Criterion]) -> Judgement {
-        self.judge(criteria.iter().map(|criterion| &criterion.id))
     }
 }
 

@@ -4,8 +4,9 @@
 //! every answer.
 
 use crate::{
-    AccessRecord, Artifact, Attempt, CriterionId, Digest, Epoch, Examination, Feedback, LogLine,
-    PauseCause, Prerequisite, Prompt, Role, SealedAttempt, StateDocument, TaskId, Trouble,
+    AccessRecord, Artifact, Attempt, CriterionId, Digest, Epoch, Examination, Feedback, Grants,
+    LogLine, PathGlob, PauseCause, Prerequisite, Prompt, Role, SealedAttempt, StateDocument,
+    TaskId, Trouble,
 };
 
 /// Something that the world tells a run.
@@ -16,6 +17,13 @@ pub enum Input {
     Begin {
         /// One for each phase that the plan depends on.
         prerequisites: Vec<Prerequisite>,
+    },
+    /// A builder began.
+    Started {
+        /// Whose.
+        task: TaskId,
+        /// Under which lease.
+        epoch: Epoch,
     },
     /// A builder ended.
     Built {
@@ -50,15 +58,28 @@ pub enum Input {
     PhaseChecked {
         /// Integration-checker or verifier.
         role: Role,
+        /// Under which lease.
+        epoch: Epoch,
         /// Every criterion that had to be answered, and the answers; or why there are none.
         result: Result<(Vec<CriterionId>, Examination), Trouble>,
     },
     /// The state document was written.
     StateWritten,
-    /// A person, or a lack of something, asks the run to come to rest at a safe point.
+    /// A person, or a lack of something, asks the run to come to rest at a safe point: what is
+    /// under way may end within the grace.
     Pause {
         /// Why.
         cause: PauseCause,
+        /// In one line.
+        reason: String,
+    },
+    /// As [`Self::Pause`] by a person, without the grace.
+    Stop {
+        /// In one line.
+        reason: String,
+    },
+    /// A person gives the run up.
+    Cancel {
         /// In one line.
         reason: String,
     },
@@ -68,7 +89,13 @@ pub enum Input {
         prompt: u32,
         /// Which of its options, by id.
         choice: String,
+        /// A word to the agent, for choices that have another attempt made.
+        note: Option<String>,
     },
+    /// Nobody is there to answer prompts: the run rests once it waits for nothing else.
+    Unattended,
+    /// Time passed: due by [`Run::poll_timeout`](crate::Run::poll_timeout).
+    Tick,
     /// An agent asks for a decision.
     Ask {
         /// Whose agent.
@@ -95,7 +122,7 @@ pub struct BrokenAttempt {
     pub log: Vec<LogLine>,
 }
 
-/// Something that a run wants done. Every effect is answered by one input.
+/// Something that a run wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Have the task's agent build, in a fresh overlay; answer [`Input::Built`].
@@ -108,8 +135,13 @@ pub enum Effect {
         epoch: Epoch,
         /// What came of the try before.
         feedback: Feedback,
+        /// Which agent.
+        agent: String,
+        /// What it may touch.
+        grants: Grants,
     },
-    /// Have a fresh validator look at the candidate; answer [`Input::Validated`].
+    /// Have a fresh validator look at the candidate, at all criteria but those that only a person
+    /// can judge; answer [`Input::Validated`].
     Validate {
         /// Which task.
         task: TaskId,
@@ -119,6 +151,8 @@ pub enum Effect {
         epoch: Epoch,
         /// Which candidate.
         change_set: Digest,
+        /// What the validator may read.
+        grants: Grants,
     },
     /// Apply the candidate to the base, or complete its application; answer [`Input::Integrated`].
     Integrate {
@@ -133,13 +167,21 @@ pub enum Effect {
     CheckPhase {
         /// Integration-checker or verifier.
         role: Role,
+        /// Under which lease.
+        epoch: Epoch,
+        /// What the checker must not read, whatever the checks look at.
+        never: Vec<PathGlob>,
     },
-    /// Write the state document; answer [`Input::StateWritten`] if `wanted`.
+    /// Stop the work under this lease; it is answered all the same.
+    Stop {
+        /// Which.
+        lease: Lease,
+    },
+    /// Write the state document that says that the phase is completed; answer
+    /// [`Input::StateWritten`].
     WriteState {
         /// What to write.
         document: StateDocument,
-        /// Whether the run waits for it.
-        wanted: bool,
     },
     /// Ask a person; answer [`Input::Answer`], when there is one.
     Ask {
@@ -152,5 +194,24 @@ pub enum Effect {
         token: u64,
         /// The chosen option, or `None` if nobody decides.
         choice: Option<String>,
+    },
+}
+
+/// The right to an attempt, a validation or a check.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lease {
+    /// An attempt at a task, or its validation or integration.
+    Task {
+        /// Which.
+        task: TaskId,
+        /// Fences earlier holders.
+        epoch: Epoch,
+    },
+    /// A check of the phase.
+    Phase {
+        /// Integration-checker or verifier.
+        role: Role,
+        /// Fences earlier holders.
+        epoch: Epoch,
     },
 }

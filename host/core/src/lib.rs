@@ -3,6 +3,7 @@
 //! Invariant: nothing here reads a clock, a disk, the environment or randomness, starts a
 //! thread or awaits. [`Run`] is the entry point: inputs in, events and effects out.
 
+mod ask;
 mod change;
 mod digest;
 mod event;
@@ -18,11 +19,13 @@ mod rule;
 mod run;
 mod trouble;
 
+pub use ask::{Prompt, Subject};
 pub use change::{Blobs, Change, ChangeSet, Entry};
 pub use digest::{Digest, ParseDigestError};
 pub use event::{
-    AgentBinding, Artifact, Event, Feedback, LogLevel, LogLine, PauseCause, Prerequisite, Prompt,
-    RunOutcome, SealedAttempt, Stamped, Subject, WorkflowStep,
+    Aftermath, AgentBinding, Artifact, Event, Feedback, Interruption, LogLevel, LogLine, Moment,
+    Parking, PauseCause, Prerequisite, RuleDecision, RunOutcome, SealedAttempt, Stamped, Unkept,
+    WorkflowStep,
 };
 pub use evidence::{
     AccessRecord, Evidence, Examination, Finding, Judgement, Observed, Read, Seen, Unmet, Verdict,
@@ -30,13 +33,13 @@ pub use evidence::{
 pub use glob::{GlobError, PathGlob};
 pub use grant::{Capability, Decision, Denial, DenialReason, Grants, PROTECTED, is_protected};
 pub use id::{Attempt, CriterionId, Epoch, EvidenceId, IdError, Millis, PhaseId, RunId, TaskId};
-pub use io::{BrokenAttempt, Effect, Input};
+pub use io::{BrokenAttempt, Effect, Input, Lease};
 pub use plan::{Checkpoint, CheckpointAt, Criterion, Link, Plan, Step, Task, next_batch};
 pub use policy::{Actor, Governance, Policy, Refusal, Refused, Scope};
 pub use role::{ErrorCode, Mode, Role};
 pub use rule::{Backoff, Blocker, Resort, Rule};
 pub use run::{
-    Control, Integration, Progress, Run, RunConfig, RunState, StateDocument, TaskRecord, TaskState,
-    duration_text,
+    Control, Integration, Latest, Progress, Run, RunConfig, RunState, SNAPSHOT_FORMAT,
+    SnapshotError, StateDocument, TaskRecord, TaskState, Timeouts, duration_text,
 };
 pub use trouble::{Failure, FailureKind, Other, Trouble};

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, ErrorCode, TaskId, Unmet};
+use crate::{Blocker, Entry, ErrorCode, PauseCause, Role, TaskId, Unmet};
 
 /// Why an attempt came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +19,12 @@ pub enum Trouble {
         /// What happened.
         message: String,
     },
-    /// The attempt outlived its timeout.
+    /// The attempt, or its validation, outlived its timeout.
     Timeout {
         /// In milliseconds.
         after_ms: u64,
+        /// Whose work it was.
+        of: Role,
     },
     /// Validation did not pass.
     Rejected {
@@ -36,7 +38,12 @@ pub enum Trouble {
         /// By whom.
         with: Other,
     },
-    /// The host's own trouble: the disk, the agent's file.
+    /// Something that the work needs is not there: space on the disk, memory, the agent's file.
+    Unavailable {
+        /// What happened.
+        message: String,
+    },
+    /// The host's own trouble.
     Error {
         /// What happened.
         message: String,
@@ -100,9 +107,11 @@ impl Trouble {
         match self {
             Self::Timeout { .. } => ErrorCode::E004,
             Self::Rejected { .. } => ErrorCode::E005,
-            Self::Failure(_) | Self::Trap { .. } | Self::Conflict { .. } | Self::Error { .. } => {
-                ErrorCode::E002
-            }
+            Self::Failure(_)
+            | Self::Trap { .. }
+            | Self::Conflict { .. }
+            | Self::Unavailable { .. }
+            | Self::Error { .. } => ErrorCode::E002,
         }
     }
 
@@ -114,7 +123,29 @@ impl Trouble {
             | Self::Timeout { .. }
             | Self::Rejected { .. }
             | Self::Conflict { .. } => true,
-            Self::Error { .. } => false,
+            Self::Unavailable { .. } | Self::Error { .. } => false,
+        }
+    }
+
+    /// Whether it is the host's, not the task's: then the run comes to rest, for this cause.
+    pub fn pauses(&self) -> Option<PauseCause> {
+        match self {
+            Self::Unavailable { .. } => Some(PauseCause::Resource),
+            Self::Error { .. } => Some(PauseCause::Error),
+            _ => None,
+        }
+    }
+
+    /// What rules call it.
+    pub fn blocker(&self) -> Blocker {
+        match self {
+            Self::Failure(Failure { kind: FailureKind::Denied, .. }) => Blocker::Denied,
+            Self::Failure(_) => Blocker::Failure,
+            Self::Trap { .. } => Blocker::Trap,
+            Self::Timeout { .. } => Blocker::Timeout,
+            Self::Rejected { .. } => Blocker::Rejected,
+            Self::Conflict { .. } => Blocker::Conflict,
+            Self::Unavailable { .. } | Self::Error { .. } => Blocker::Error,
         }
     }
 }
@@ -129,8 +160,12 @@ impl fmt::Display for Trouble {
                 f.write_str(&failure.message)
             }
             Self::Trap { message } => write!(f, "the agent crashed: {message}"),
-            Self::Timeout { after_ms } => {
-                write!(f, "no result within {}", crate::duration_text(*after_ms))
+            Self::Timeout { after_ms, of } => {
+                let time = crate::duration_text(*after_ms);
+                match of {
+                    Role::Builder => write!(f, "no result within {time}"),
+                    of => write!(f, "the {of} had no result within {time}"),
+                }
             }
             Self::Rejected { unmet } => match unmet.as_slice() {
                 [] => f.write_str("nothing was checked"),
@@ -149,7 +184,7 @@ impl fmt::Display for Trouble {
             Self::Conflict { path, with: Other::Unknown } => {
                 write!(f, "`{path}` was changed by somebody else while the attempt worked on it")
             }
-            Self::Error { message } => f.write_str(message),
+            Self::Unavailable { message } | Self::Error { message } => f.write_str(message),
         }
     }
 }

@@ -3,73 +3,33 @@
 //! Invariant: each rule looks at the state and at what is in flight, and nothing else, so
 //! a recovered run goes on exactly where a running one would.
 
-use crate::run::{Control, Job, Run, TaskState};
+use super::{Control, Job, Run, TaskState};
 use crate::{
-    Effect, ErrorCode, Event, Millis, Mode, PauseCause, Prerequisite, Role, RunOutcome, TaskId,
-    Verdict, WorkflowStep, next_batch,
+    CheckpointAt, Effect, ErrorCode, Event, Mode, Moment, PauseCause, Refusal, Refused, Role,
+    RunOutcome, Scope, TaskId, Verdict, WorkflowStep, next_batch,
 };
 
 impl Run {
-    pub(super) fn begin(&mut self, now: Millis, prerequisites: Vec<Prerequisite>) {
-        let validated = self.state.step > Some(WorkflowStep::ValidatePlan);
-        if validated || self.state.control != Control::Active {
-            return;
-        }
-        if !self.state.begun {
-            self.start_run(now);
-        }
-        if self.state.step.is_none() {
-            self.enter(now, WorkflowStep::ValidatePlan);
-        }
-        let unmet: Vec<String> = prerequisites
-            .iter()
-            .filter(|prerequisite| prerequisite.completed_by.is_none())
-            .map(|prerequisite| prerequisite.phase.clone())
-            .collect();
-        self.emit(now, Event::PlanValidated { prerequisites });
-        if unmet.is_empty() {
-            self.enter(now, WorkflowStep::LoadExecutionState);
-            return;
-        }
-        let reason = format!("phase {} is not completed", unmet.join(", phase "));
-        let code = ErrorCode::E003;
-        self.finish(now, RunOutcome::Failed { code, reason });
-    }
-
-    fn start_run(&mut self, now: Millis) {
-        self.emit(
-            now,
-            Event::RunStarted {
-                run: self.config.run.clone(),
-                phase: self.plan.phase.to_string(),
-                goal: self.plan.goal.clone(),
-                plan: self.plan.digest,
-                tasks: u32::try_from(self.plan.tasks.len()).unwrap_or(u32::MAX),
-                mode: self.config.mode,
-                batch_size: self.config.batch_size,
-                timeout_ms: self.config.timeout_ms,
-                agents: self.config.agents.clone(),
-            },
-        );
-    }
-
-    pub(super) fn enter(&mut self, now: Millis, step: WorkflowStep) {
+    pub(super) fn enter(&mut self, now: Moment, step: WorkflowStep) {
         self.emit(now, Event::StepEntered { step });
     }
 
     /// Goes on as far as possible without the world.
-    pub(super) fn advance(&mut self, now: Millis) {
+    pub(super) fn advance(&mut self, now: Moment) {
         while self.advance_once(now) {}
-        self.publish_state(now);
     }
 
     /// Applies one rule; whether one applied.
-    fn advance_once(&mut self, now: Millis) -> bool {
+    fn advance_once(&mut self, now: Moment) -> bool {
         match &self.state.control {
             Control::Paused(..) | Control::Finished(_) => return false,
             Control::PauseRequested(cause, reason) => {
                 let (cause, reason) = (*cause, reason.clone());
                 return self.come_to_rest(now, cause, reason);
+            }
+            Control::Cancelling(reason) => {
+                let reason = reason.clone();
+                return self.come_to_end(now, reason);
             }
             Control::Active => {}
         }
@@ -82,9 +42,11 @@ impl Run {
                 self.enter(now, WorkflowStep::ExecutionLoop);
                 true
             }
-            Some(WorkflowStep::ExecutionLoop) => self.advance_batch(now),
-            Some(WorkflowStep::CrossPhaseValidation) => self.check_phase(Role::IntegrationChecker),
-            Some(WorkflowStep::FinalValidation) => self.check_phase(Role::Verifier),
+            Some(WorkflowStep::ExecutionLoop) => self.advance_tasks(now),
+            Some(WorkflowStep::CrossPhaseValidation) => {
+                self.check_phase(now, Role::IntegrationChecker)
+            }
+            Some(WorkflowStep::FinalValidation) => self.check_phase(now, Role::Verifier),
             Some(WorkflowStep::UpdateState) => self.record_completion(now),
             Some(WorkflowStep::Report) => {
                 self.finish(now, RunOutcome::Completed);
@@ -94,185 +56,327 @@ impl Run {
         }
     }
 
-    fn record_completion(&mut self, now: Millis) -> bool {
-        if !self.in_flight.contains(&Job::State) {
+    fn record_completion(&mut self, now: Moment) -> bool {
+        if !self.in_flight.contains_key(&Job::State) {
             let document = self.document(now, "completed");
-            self.last_document = Some(document.clone());
-            let wanted = true;
-            self.start(Job::State, Effect::WriteState { document, wanted });
+            self.start(Job::State, 0, Effect::WriteState { document });
         }
         false
     }
 
-    fn check_phase(&mut self, role: Role) -> bool {
-        if !self.in_flight.contains(&Job::Phase(role)) {
-            self.start(Job::Phase(role), Effect::CheckPhase { role });
+    fn check_phase(&mut self, now: Moment, role: Role) -> bool {
+        let job = Job::Phase(role);
+        if self.in_flight.contains_key(&job) {
+            return false;
         }
-        false
+        let epoch = self.next_phase_epoch();
+        let agent = self.config.checker(role).map_or(role.as_str(), |agent| &agent.name).to_owned();
+        let never = self.config.governance().never();
+        let scope = Scope::Checks { plan: self.plan.digest, never: never.clone() };
+        self.emit(now, Event::PhaseCheckStarted { role, epoch, agent, scope });
+        self.start(job.clone(), epoch, Effect::CheckPhase { role, epoch, never });
+        self.start_clock(now, &job);
+        true
     }
 
     /// Lets what is under way end, then rests.
-    fn come_to_rest(&mut self, now: Millis, cause: PauseCause, reason: String) -> bool {
+    fn come_to_rest(&mut self, now: Moment, cause: PauseCause, reason: String) -> bool {
         if self.state.step == Some(WorkflowStep::Report) {
             // Completion is recorded: the end is the next safe point.
             self.finish(now, RunOutcome::Completed);
             return true;
         }
-        // A candidate or an accepted one can wait as it is; a base between two states cannot.
-        let integrating =
-            |id: &&TaskId| self.state.task(id).is_some_and(|r| r.state == TaskState::Integrating);
-        let unsettled: Vec<TaskId> = self.state.batch.iter().filter(integrating).cloned().collect();
-        if unsettled.iter().any(|task| self.drive(task)) {
+        if self.finish_integrations() {
             return true;
         }
         if self.in_flight.is_empty() {
+            self.grace_ends = None;
             self.emit(now, Event::RunPaused { cause, reason });
         }
         false
     }
 
-    fn advance_batch(&mut self, now: Millis) -> bool {
-        let batch = self.state.batch.clone();
-        let mut busy = false;
-        for task in &batch {
-            let Some(record) = self.state.task(task) else {
-                continue;
-            };
-            busy |= !record.state.is_terminal();
-            match record.state {
-                TaskState::Waiting => {
-                    if !self.in_flight.contains(&Job::Task(task.clone())) {
-                        self.lease(now, task);
-                        return true;
-                    }
-                }
-                TaskState::Accepted => {
-                    if self.settle_accepted(now, task) {
-                        return true;
-                    }
-                }
-                _ => {
-                    self.drive(task);
-                }
+    /// Lets what was told to stop end, then ends.
+    fn come_to_end(&mut self, now: Moment, reason: String) -> bool {
+        if self.state.step == Some(WorkflowStep::Report) {
+            self.finish(now, RunOutcome::Completed);
+            return true;
+        }
+        if self.finish_integrations() {
+            return true;
+        }
+        if self.in_flight.is_empty() {
+            match self.stuck.clone() {
+                // Only the next start can bring the base into one state.
+                Some((cause, reason)) => self.emit(now, Event::RunPaused { cause, reason }),
+                None => self.finish(now, RunOutcome::Cancelled { reason }),
             }
         }
-        if busy { false } else { self.next_batch(now) }
+        false
     }
 
-    /// Asks the world for what the task's state needs, if that is not asked already.
-    /// Starts nothing new.
-    fn drive(&mut self, task: &TaskId) -> bool {
-        let job = Job::Task(task.clone());
+    /// A candidate can wait as it is; a base between two states cannot. Whether something had
+    /// to be started.
+    fn finish_integrations(&mut self) -> bool {
+        if self.stuck.is_some() {
+            return false;
+        }
+        let under_way: Vec<usize> = self.state.sets.under_way.iter().copied().collect();
+        let unsettled =
+            |number: &&usize| self.state.tasks[**number].state == TaskState::Integrating;
+        let unsettled: Vec<usize> = under_way.iter().filter(unsettled).copied().collect();
+        unsettled.into_iter().any(|number| self.integrate(number))
+    }
+
+    fn advance_tasks(&mut self, now: Moment) -> bool {
+        let parked: Vec<usize> = self.state.sets.parked.iter().copied().collect();
+        if parked.into_iter().any(|number| self.decide(now, number)) {
+            return true;
+        }
+        if self.state.control != Control::Active {
+            return true;
+        }
+        let batch = self.state.batch.clone();
+        if batch.iter().any(|task| self.advance_ready(now, task)) {
+            return true;
+        }
+        let under_way: Vec<usize> = self.state.sets.under_way.iter().copied().collect();
+        if under_way.iter().any(|&number| self.advance_task(now, number)) {
+            return true;
+        }
+        if self.state.sets.under_way.is_empty() { self.after_batch(now) } else { false }
+    }
+
+    /// Goes on with a task of the batch that waits for its attempt.
+    fn advance_ready(&mut self, now: Moment, task: &TaskId) -> bool {
         let Some(record) = self.state.task(task) else {
             return false;
         };
-        let (Some(change_set), epoch, attempt) = (record.change_set, record.epoch, record.attempt)
-        else {
-            return false;
-        };
-        if self.in_flight.contains(&job) {
+        if !matches!(record.state, TaskState::Ready | TaskState::Conflicted) {
             return false;
         }
-        let task = task.clone();
-        match record.state {
-            TaskState::Sealed => {
-                self.start(job, Effect::Validate { task, attempt, epoch, change_set });
-                true
+        // Work that did not stop in time still holds its place: two would be too many.
+        if self.in_flight.contains_key(&Job::Task(task.clone())) {
+            return false;
+        }
+        let checkpoint = self.plan_task(task).and_then(|definition| definition.checkpoint);
+        match checkpoint {
+            Some(checkpoint) if checkpoint.at == CheckpointAt::Before && !record.passed => {
+                self.at_checkpoint(now, task, checkpoint)
             }
-            TaskState::Integrating => {
-                self.start(job, Effect::Integrate { task, epoch, change_set });
-                true
-            }
+            _ => self.lease(now, task),
+        }
+    }
+
+    /// Goes on with a task that is under way.
+    fn advance_task(&mut self, now: Moment, number: usize) -> bool {
+        let task = self.state.graph.id(number).clone();
+        match self.state.tasks[number].state {
+            TaskState::Sealed => self.validate(now, &task),
+            TaskState::Judging => self.ask_judgement(now, &task),
+            TaskState::Accepted => self.settle_accepted(now, number),
+            TaskState::Integrating => self.integrate(number),
             _ => false,
         }
     }
 
-    fn lease(&mut self, now: Millis, task: &TaskId) {
-        let Some(record) = self.state.task(task) else {
-            return;
+    fn lease(&mut self, now: Moment, task: &TaskId) -> bool {
+        let (Some(record), Some(definition)) = (self.state.task(task), self.plan_task(task)) else {
+            return false;
         };
         let (attempt, epoch) = (record.attempt + 1, record.epoch + 1);
-        let feedback = record.feedback.clone();
-        self.emit(now, Event::AttemptStarted { task: task.clone(), attempt, epoch });
-        let effect = Effect::Build { task: task.clone(), attempt, epoch, feedback };
-        self.start(Job::Task(task.clone()), effect);
-    }
-
-    /// Integrates an accepted candidate if it is its turn and it is still current.
-    fn settle_accepted(&mut self, now: Millis, task: &TaskId) -> bool {
-        let integrating =
-            |record: &crate::TaskRecord| matches!(record.state, TaskState::Integrating);
-        if self.state.batch.iter().filter_map(|id| self.state.task(id)).any(integrating) {
-            return false;
-        }
-        if self.withdraw_if_stale(now, task) || self.outdate_if_stale(now, task) {
+        let feedback = record.latest.as_ref().map(|latest| latest.feedback.clone());
+        let feedback = feedback.unwrap_or_default();
+        let agent = definition.agent.clone();
+        let grants = self.config.governance().narrowed(definition.grants());
+        let refusal = self.is_within(definition, &grants).err();
+        let task = task.clone();
+        if let Some(why) = refusal {
+            self.refuse(now, task, crate::Actor::Builder, why);
             return true;
         }
-        let Some(record) = self.state.task(task) else {
-            return false;
-        };
-        let (Some(change_set), epoch) = (record.change_set, record.epoch) else {
-            return false;
-        };
-        self.emit(now, Event::IntegrationStarted { task: task.clone(), epoch, change_set });
-        let effect = Effect::Integrate { task: task.clone(), epoch, change_set };
-        self.start(Job::Task(task.clone()), effect);
+        self.emit(
+            now,
+            Event::LeaseGranted {
+                task: task.clone(),
+                attempt,
+                epoch,
+                agent: agent.clone(),
+                grants: grants.clone(),
+            },
+        );
+        let build = Effect::Build { task: task.clone(), attempt, epoch, feedback, agent, grants };
+        self.start(Job::Task(task), epoch, build);
         true
     }
 
-    fn next_batch(&mut self, now: Millis) -> bool {
-        let done = |id: &TaskId| {
-            self.state.task(id).is_some_and(|record| record.state == TaskState::Succeeded)
+    fn refuse(&mut self, now: Moment, task: TaskId, to: crate::Actor, why: Refusal) {
+        let reason = why.to_string();
+        let refused = Refused { to, task: Some(task.clone()), why };
+        self.emit(now, Event::DelegationRefused { refused });
+        self.give_up(now, &task, ErrorCode::E002, reason);
+    }
+
+    fn validate(&mut self, now: Moment, task: &TaskId) -> bool {
+        let job = Job::Task(task.clone());
+        if self.in_flight.contains_key(&job) {
+            return false;
+        }
+        let (Some(record), Some(definition)) = (self.state.task(task), self.plan_task(task)) else {
+            return false;
         };
-        let ready = self.plan.tasks.iter().filter(|task| {
-            let waiting =
-                self.state.task(&task.id).is_some_and(|record| record.state == TaskState::Waiting);
-            waiting && task.depends_on.iter().all(done)
-        });
+        let Some(change_set) = record.change_set() else {
+            return false;
+        };
+        let (attempt, epoch) = (record.attempt, record.epoch + 1);
+        let task = task.clone();
+        if !definition.accept.is_empty()
+            && definition.accept.iter().all(|criterion| criterion.is_judged())
+        {
+            let (examination, record) = Default::default();
+            let epoch = epoch - 1;
+            let event = Event::CandidateExamined { task, epoch, change_set, examination, record };
+            self.emit(now, event);
+            return true;
+        }
+        let grants = self.config.governance().narrowed(definition.validation_grants());
+        if let Err(why) = self.is_within(definition, &grants) {
+            self.refuse(now, task, crate::Actor::LowValidator, why);
+            return true;
+        }
+        let checker = self.config.checker(Role::Validator);
+        let agent = checker.map_or(Role::Validator.as_str(), |agent| &agent.name).to_owned();
+        self.emit(
+            now,
+            Event::ValidationStarted {
+                task: task.clone(),
+                epoch,
+                change_set,
+                agent,
+                grants: grants.clone(),
+            },
+        );
+        self.start(
+            job.clone(),
+            epoch,
+            Effect::Validate { task, attempt, epoch, change_set, grants },
+        );
+        self.start_clock(now, &job);
+        true
+    }
+
+    /// Asks for an integration that is recorded as begun, if that is not asked already.
+    fn integrate(&mut self, number: usize) -> bool {
+        let task = self.state.graph.id(number).clone();
+        let record = &self.state.tasks[number];
+        let job = Job::Task(task.clone());
+        let (Some(change_set), epoch) = (record.change_set(), record.epoch) else {
+            return false;
+        };
+        if self.in_flight.contains_key(&job) {
+            return false;
+        }
+        self.start(job, epoch, Effect::Integrate { task, epoch, change_set });
+        true
+    }
+
+    /// Integrates an accepted candidate if it is its turn and it is still current.
+    fn settle_accepted(&mut self, now: Moment, number: usize) -> bool {
+        let integrating = |other: &usize| self.state.tasks[*other].state == TaskState::Integrating;
+        if self.state.sets.under_way.iter().any(integrating) {
+            return false;
+        }
+        let task = self.state.graph.id(number).clone();
+        if self.withdraw_if_stale(now, &task) || self.outdate_if_stale(now, &task) {
+            return true;
+        }
+        let record = &self.state.tasks[number];
+        let (Some(change_set), epoch) = (record.change_set(), record.epoch) else {
+            return false;
+        };
+        self.emit(now, Event::IntegrationStarted { task, epoch, change_set });
+        self.integrate(number);
+        true
+    }
+
+    /// The batch is over: checkpoints, then the next one.
+    fn after_batch(&mut self, now: Moment) -> bool {
+        if let Some(&number) = self.state.sets.unpassed.first() {
+            let task = self.state.graph.id(number).clone();
+            if let Some(checkpoint) = self.plan.tasks[number].checkpoint {
+                return self.at_checkpoint(now, &task, checkpoint) || self.rest_if_unattended(now);
+            }
+        }
+        self.next_batch(now)
+    }
+
+    fn next_batch(&mut self, now: Moment) -> bool {
+        let ready = self.state.sets.ready.iter().map(|&number| &self.plan.tasks[number]);
         let tasks = next_batch(ready, self.config.batch_size as usize);
         if tasks.is_empty() {
+            if !self.state.sets.backing_off.is_empty() {
+                return false;
+            }
+            if !self.state.prompts.is_empty() {
+                return self.rest_if_unattended(now);
+            }
             self.leave_execution(now);
             return true;
         }
-        if self.config.mode == Mode::Interactive && !self.state.checkpoint_passed {
-            return self.open_checkpoint(now, &tasks);
+        if self.config.mode == Mode::Interactive && !self.state.batch_passed {
+            return self.open_batch_prompt(now, &tasks) || self.rest_if_unattended(now);
         }
         let batch = self.state.batches + 1;
         self.emit(now, Event::BatchStarted { batch, tasks });
         true
     }
 
-    fn leave_execution(&mut self, now: Millis) {
-        let given_up = self.state.failed.first().and_then(|id| Some((id, self.state.task(id)?)));
-        match given_up {
-            None if self.state.completed.len() < self.plan.tasks.len() => {
-                let reason = "the tasks that are left wait for what is not in the plan, or for \
-                              each other"
-                    .to_owned();
-                let code = ErrorCode::E003;
-                self.finish(now, RunOutcome::Failed { code, reason });
-            }
-            None => self.enter(now, WorkflowStep::CrossPhaseValidation),
-            Some((id, record)) => {
-                let code = match record.state {
-                    TaskState::Failed(code) => code,
-                    _ => ErrorCode::E002,
-                };
-                let why = record.trouble.as_ref().map_or_else(String::new, |t| format!(": {t}"));
-                let reason = format!("task {id}{why}");
-                self.finish(now, RunOutcome::Failed { code, reason });
-            }
+    /// Nothing is left to do but what a person decides, and nobody is there.
+    fn rest_if_unattended(&mut self, now: Moment) -> bool {
+        let nobody = self.unattended || self.config.mode == Mode::Auto;
+        let works = !self.in_flight.is_empty() || !self.state.sets.backing_off.is_empty();
+        let Some(prompt) = self.state.prompts.front() else {
+            return false;
+        };
+        if !nobody || works {
+            return false;
         }
+        let reason = format!("prompt {} waits for an answer", prompt.id);
+        self.request_pause(now, PauseCause::User, reason);
+        true
     }
 
-    pub(super) fn phase_judged(&mut self, now: Millis, role: Role, verdict: Verdict) {
+    fn leave_execution(&mut self, now: Moment) {
+        if self.state.completed.len() == self.plan.tasks.len() {
+            self.enter(now, WorkflowStep::CrossPhaseValidation);
+            return;
+        }
+        let failed = self.state.failed.first().and_then(|id| self.state.graph.number(id));
+        let first = failed.or_else(|| self.state.sets.troubled.first().copied());
+        let Some(record) = first.map(|number| &self.state.tasks[number]) else {
+            let reason = "the tasks that are left wait for what is not in the plan, or for \
+                          each other"
+                .to_owned();
+            self.finish(now, RunOutcome::Failed { code: ErrorCode::E003, reason });
+            return;
+        };
+        let id = first.map_or("", |number| self.state.graph.id(number).as_str());
+        let code = record.trouble().map_or(ErrorCode::E002, crate::Trouble::code);
+        let why = match (&record.state, record.trouble()) {
+            (TaskState::Skipped(_), _) => " was skipped".to_owned(),
+            (_, Some(trouble)) => format!(": {trouble}"),
+            (_, None) => String::new(),
+        };
+        let reason = format!("task {id}{why}");
+        self.finish(now, RunOutcome::Failed { code, reason });
+    }
+
+    pub(super) fn phase_judged(&mut self, now: Moment, role: Role, verdict: Verdict) {
         match (role, verdict) {
             (Role::IntegrationChecker, Verdict::Pass) => {
                 self.enter(now, WorkflowStep::FinalValidation);
             }
-            (_, Verdict::Pass) => {
-                self.enter(now, WorkflowStep::UpdateState);
-            }
+            (_, Verdict::Pass) => self.enter(now, WorkflowStep::UpdateState),
             (role, _) => {
                 let reason = format!("the {role} found what does not hold");
                 self.finish(now, RunOutcome::Failed { code: ErrorCode::E005, reason });
@@ -280,26 +384,8 @@ impl Run {
         }
     }
 
-    pub(super) fn finish(&mut self, now: Millis, outcome: RunOutcome) {
+    pub(super) fn finish(&mut self, now: Moment, outcome: RunOutcome) {
+        self.grace_ends = None;
         self.emit(now, Event::RunFinished { outcome });
-    }
-
-    /// Has the state document written whenever it says something new.
-    fn publish_state(&mut self, now: Millis) {
-        if self.state.step.is_none() || self.in_flight.contains(&Job::State) {
-            return;
-        }
-        let status = match &self.state.control {
-            Control::Finished(RunOutcome::Completed) => "completed",
-            Control::Finished(RunOutcome::Failed { .. }) => "failed",
-            Control::Paused(..) => "paused",
-            Control::Active | Control::PauseRequested(..) => "in_progress",
-        };
-        let document = self.document(now, status);
-        let same = self.last_document.as_ref().is_some_and(|last| last.says_the_same(&document));
-        if !same {
-            self.last_document = Some(document.clone());
-            self.effects.push_back(Effect::WriteState { document, wanted: false });
-        }
     }
 }

@@ -3,22 +3,16 @@
 //! Invariant: an answer whose epoch is not the task's latest, or that the task's state
 //! does not wait for, becomes a recorded event and nothing else.
 
-use std::collections::BTreeSet;
-
-use crate::run::{Job, Run, TaskState};
+use super::{Job, Run, TaskState};
 use crate::{
-    AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Epoch, ErrorCode, Event,
-    Examination, Input, Judgement, Millis, Mode, Other, Role, RunOutcome, SealedAttempt, TaskId,
-    Trouble, Verdict, WorkflowStep,
+    AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Epoch, Event, Examination, Input,
+    Moment, Other, Role, RunOutcome, SealedAttempt, TaskId, Trouble, Verdict, WorkflowStep,
 };
 
-/// How often an attempt is run again because others changed what it read, before that
-/// counts as a failure.
-const MAX_CONFLICTS: u32 = 16;
-
 impl Run {
-    pub(super) fn answered(&mut self, now: Millis, input: Input) {
+    pub(super) fn answered(&mut self, now: Moment, input: Input) {
         match input {
+            Input::Started { task, epoch } => self.started(now, &task, epoch),
             Input::Built { task, epoch, result } => self.built(now, &task, epoch, result),
             Input::Validated { task, epoch, change_set, result } => {
                 self.validated(now, &task, epoch, change_set, result);
@@ -26,84 +20,131 @@ impl Run {
             Input::Integrated { task, epoch, result } => {
                 self.integrated(now, &task, epoch, result);
             }
-            Input::PhaseChecked { role, result } => self.phase_checked(now, role, result),
+            Input::PhaseChecked { role, epoch, result } => {
+                self.phase_checked(now, role, epoch, result);
+            }
             Input::StateWritten => {
-                let awaited = self.in_flight.remove(&Job::State);
+                let awaited = self.in_flight.remove(&Job::State).is_some();
                 if awaited && self.state.step == Some(WorkflowStep::UpdateState) {
                     self.enter(now, WorkflowStep::Report);
                 }
             }
-            Input::Answer { prompt, choice } => self.chosen(now, prompt, &choice),
+            Input::Answer { prompt, choice, note } => self.chosen(now, prompt, &choice, note),
             Input::Ask { task, epoch, token, question, options } => {
                 self.asked(now, task, epoch, token, question, options);
             }
-            Input::Begin { .. } | Input::Pause { .. } => {}
+            Input::Begin { .. }
+            | Input::Pause { .. }
+            | Input::Stop { .. }
+            | Input::Cancel { .. }
+            | Input::Unattended
+            | Input::Tick => {}
         }
     }
 
     /// Whether the answer is for the lease that the task holds, in the state that waits for it.
     fn is_current(
         &mut self,
-        now: Millis,
+        now: Moment,
         task: &TaskId,
         epoch: Epoch,
-        expected: &TaskState,
+        expected: &[TaskState],
         answer: &str,
     ) -> bool {
+        let asked = self.in_flight.contains_key(&Job::Task(task.clone()));
         let current = self
             .state
             .task(task)
-            .is_some_and(|record| record.epoch == epoch && &record.state == expected);
-        if current {
-            self.in_flight.remove(&Job::Task(task.clone()));
-        } else {
+            .is_some_and(|record| record.epoch == epoch && expected.contains(&record.state));
+        if !(current && asked) {
             let (task, answer) = (task.clone(), answer.to_owned());
             self.emit(now, Event::StaleAnswer { task, epoch, answer });
+            return false;
         }
-        current
+        true
+    }
+
+    /// Whether the work was told to stop: then its end is that of the order, not its own.
+    fn was_stopped(&self, task: &TaskId) -> bool {
+        let flight = self.in_flight.get(&Job::Task(task.clone()));
+        flight.is_some_and(|flight| flight.stopped.is_some())
+    }
+
+    fn land(&mut self, task: &TaskId) {
+        self.in_flight.remove(&Job::Task(task.clone()));
+    }
+
+    fn started(&mut self, now: Moment, task: &TaskId, epoch: Epoch) {
+        if self.is_current(now, task, epoch, &[TaskState::Leased], "started") {
+            self.emit(now, Event::AttemptStarted { task: task.clone(), epoch });
+            self.start_clock(now, &Job::Task(task.clone()));
+        }
     }
 
     fn built(
         &mut self,
-        now: Millis,
+        now: Moment,
         task: &TaskId,
         epoch: Epoch,
         result: Result<Box<SealedAttempt>, Box<BrokenAttempt>>,
     ) {
-        if !self.is_current(now, task, epoch, &TaskState::Building, "built") {
+        let expected = [TaskState::Leased, TaskState::Running];
+        if !self.is_current(now, task, epoch, &expected, "built") {
             return;
         }
-        self.withdraw_questions(now, task);
         let attempt = self.state.task(task).map_or(0, |record| record.attempt);
         match result {
+            Ok(_) if self.timed_out(task) => {
+                let job = Job::Task(task.clone());
+                self.ended_early(now, &job, AccessRecord::default(), Vec::new());
+            }
             Ok(sealed) => {
+                self.land(task);
+                self.withdraw_questions(now, task);
                 let sealed = *sealed;
                 self.emit(now, Event::AttemptSealed { task: task.clone(), attempt, epoch, sealed });
             }
             Err(broken) => {
                 let BrokenAttempt { trouble, record, log } = *broken;
-                self.attempt_failed(now, task, trouble, record, log);
+                if self.was_stopped(task) {
+                    self.ended_early(now, &Job::Task(task.clone()), record, log);
+                } else {
+                    self.land(task);
+                    self.withdraw_questions(now, task);
+                    self.attempt_failed(now, task, trouble, record, log);
+                }
             }
         }
     }
 
+    fn timed_out(&self, task: &TaskId) -> bool {
+        let flight = self.in_flight.get(&Job::Task(task.clone()));
+        flight.is_some_and(|flight| matches!(flight.stopped, Some(super::clock::Why::Timeout(_))))
+    }
+
     fn validated(
         &mut self,
-        now: Millis,
+        now: Moment,
         task: &TaskId,
         epoch: Epoch,
         change_set: Digest,
         result: Result<(Examination, AccessRecord), Trouble>,
     ) {
-        let candidate = self.state.task(task).and_then(|record| record.change_set);
+        let candidate = self.state.task(task).and_then(crate::TaskRecord::change_set);
         if candidate != Some(change_set) {
             let answer = format!("validated {}", change_set.short());
             self.emit(now, Event::StaleAnswer { task: task.clone(), epoch, answer });
             return;
         }
-        if !self.is_current(now, task, epoch, &TaskState::Sealed, "validated") {
+        if !self.is_current(now, task, epoch, &[TaskState::Validating], "validated") {
             return;
         }
+        if self.timed_out(task) || (self.was_stopped(task) && result.is_err()) {
+            let job = Job::Task(task.clone());
+            self.ended_early(now, &job, AccessRecord::default(), Vec::new());
+            return;
+        }
+        self.land(task);
         self.withdraw_questions(now, task);
         if self.withdraw_if_stale(now, task) {
             return;
@@ -115,88 +156,138 @@ impl Run {
                 return;
             }
         };
-        if self.outdate(now, task, &record) {
+        if !self.outdate(now, task, &record) {
+            self.examined(now, task, epoch, change_set, examination, record);
+        }
+    }
+
+    /// What can be checked was checked: a person judges the rest, if there is any.
+    fn examined(
+        &mut self,
+        now: Moment,
+        task: &TaskId,
+        epoch: Epoch,
+        change_set: Digest,
+        examination: Examination,
+        record: AccessRecord,
+    ) {
+        let Some(definition) = self.plan_task(task) else {
+            return;
+        };
+        let (left, checked): (Vec<_>, Vec<_>) =
+            definition.accept.iter().partition(|criterion| criterion.is_judged());
+        let checked: Vec<CriterionId> =
+            checked.iter().map(|criterion| criterion.id.clone()).collect();
+        let judgement = examination.judge(&checked);
+        if judgement.verdict == Verdict::Pass && !left.is_empty() {
+            let task = task.clone();
+            let event = Event::CandidateExamined { task, epoch, change_set, examination, record };
+            self.emit(now, event);
             return;
         }
-        let Some(definition) = self.plan.task(task) else {
+        self.judged(now, task, examination, &checked, record);
+    }
+
+    /// Every criterion of `asked` was answered: the host judges.
+    pub(super) fn judged(
+        &mut self,
+        now: Moment,
+        task: &TaskId,
+        examination: Examination,
+        asked: &[CriterionId],
+        record: AccessRecord,
+    ) {
+        let Some(before) = self.state.task(task) else {
             return;
         };
-        let judgement = examination.judge_criteria(&definition.accept);
-        let attempt = self.state.task(task).map_or(0, |record| record.attempt);
-        let rejected = (judgement.verdict != Verdict::Pass).then(|| judgement.unmet.clone());
-        let event = Event::CandidateJudged {
-            task: task.clone(),
-            attempt,
-            epoch,
-            change_set,
-            examination,
-            judgement,
-            record,
+        let (attempt, epoch) = (before.attempt, before.epoch);
+        let Some(change_set) = before.change_set() else {
+            return;
         };
-        self.emit(now, event);
+        let judgement = examination.judge(asked);
+        let rejected = (judgement.verdict != Verdict::Pass).then(|| judgement.unmet.clone());
+        let task = task.clone();
+        self.emit(
+            now,
+            Event::CandidateJudged {
+                task: task.clone(),
+                attempt,
+                epoch,
+                change_set,
+                examination,
+                judgement,
+                record,
+            },
+        );
         if let Some(unmet) = rejected {
             let trouble = Trouble::Rejected { unmet };
-            self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
+            self.attempt_failed(now, &task, trouble, AccessRecord::default(), Vec::new());
         }
     }
 
     fn integrated(
         &mut self,
-        now: Millis,
+        now: Moment,
         task: &TaskId,
         epoch: Epoch,
         result: Result<Vec<Artifact>, Trouble>,
     ) {
-        if !self.is_current(now, task, epoch, &TaskState::Integrating, "integrated") {
+        if !self.is_current(now, task, epoch, &[TaskState::Integrating], "integrated") {
             return;
         }
+        self.land(task);
         match result {
             Ok(artifacts) => {
                 let attempt = self.state.task(task).map_or(0, |record| record.attempt);
                 let task = task.clone();
                 self.emit(now, Event::TaskSucceeded { task, attempt, epoch, artifacts });
             }
-            Err(trouble) => {
-                self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
+            Err(trouble) => self.integration_failed(now, task, trouble),
+        }
+    }
+
+    /// A conflict left the base as it was. After any other trouble it may be between two
+    /// states: the candidate stays as it is, and the run rests until it can be completed.
+    fn integration_failed(&mut self, now: Moment, task: &TaskId, trouble: Trouble) {
+        match trouble.pauses() {
+            None => self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new()),
+            Some(cause) => {
+                let reason = format!("task {task}: {trouble}");
+                self.request_pause(now, cause, reason.clone());
+                self.stop_all(now);
+                self.stuck = Some((cause, reason));
             }
         }
     }
 
     /// As [`Self::outdate`], for the verdict on a candidate that waited for its turn.
-    pub(super) fn outdate_if_stale(&mut self, now: Millis, task: &TaskId) -> bool {
-        let Some(record) = self.state.task(task) else {
+    pub(super) fn outdate_if_stale(&mut self, now: Moment, task: &TaskId) -> bool {
+        let latest = self.state.task(task).and_then(|record| record.latest.as_ref());
+        let Some(judged) = latest.map(|latest| latest.judged.clone()) else {
             return false;
         };
-        let judged = record.judged.clone();
         self.outdate(now, task, &judged)
     }
 
     /// Has the candidate judged again if its validator read what another task changed since.
-    /// The new epoch keeps a second copy of the outdated answer from being taken for the
-    /// new one.
-    fn outdate(&mut self, now: Millis, task: &TaskId, read: &AccessRecord) -> bool {
-        let Some((sealed_after, epoch)) =
-            self.state.task(task).map(|record| (record.sealed_after, record.epoch + 1))
-        else {
+    fn outdate(&mut self, now: Moment, task: &TaskId, read: &AccessRecord) -> bool {
+        let latest = self.state.task(task).and_then(|record| record.latest.as_ref());
+        let Some(sealed_after) = latest.map(|latest| latest.sealed_after) else {
             return false;
         };
         let Some((path, by)) = self.state.stale(read, sealed_after) else {
             return false;
         };
-        let task = task.clone();
-        let outdated = Event::JudgementOutdated { task: task.clone(), path, by };
-        self.emit(now, outdated);
-        self.emit(now, Event::LeaseRenewed { task, epoch });
+        self.emit(now, Event::JudgementOutdated { task: task.clone(), path, by });
         true
     }
 
     /// Gives an attempt up whose builder read what another task changed since. It is run
     /// again on the new base, and that does not count against its retries.
-    pub(super) fn withdraw_if_stale(&mut self, now: Millis, task: &TaskId) -> bool {
-        let Some(record) = self.state.task(task) else {
-            return false;
-        };
-        let Some((path, by)) = self.state.stale(&record.record, record.built_after) else {
+    pub(super) fn withdraw_if_stale(&mut self, now: Moment, task: &TaskId) -> bool {
+        let latest = self.state.task(task).and_then(|record| record.latest.as_ref());
+        let stale = latest.and_then(|latest| self.state.stale(&latest.record, latest.built_after));
+        let Some((path, by)) = stale else {
             return false;
         };
         let trouble = Trouble::Conflict { path, with: Other::Task { task: by } };
@@ -204,101 +295,35 @@ impl Run {
         true
     }
 
-    fn attempt_failed(
-        &mut self,
-        now: Millis,
-        task: &TaskId,
-        trouble: Trouble,
-        record: AccessRecord,
-        log: Vec<crate::LogLine>,
-    ) {
-        let Some(before) = self.state.task(task) else {
-            return;
-        };
-        let (attempt, epoch) = (before.attempt, before.epoch);
-        let retries = self.plan.task(task).map_or(0, |definition| definition.retries);
-        let event = Event::AttemptFailed {
-            task: task.clone(),
-            attempt,
-            epoch,
-            trouble: trouble.clone(),
-            record,
-            log,
-        };
-        self.emit(now, event);
-        let Some(after) = self.state.task(task) else {
-            return;
-        };
-        let again = match &trouble {
-            Trouble::Conflict { .. } => after.conflicts <= MAX_CONFLICTS,
-            other => other.is_retryable() && after.failures <= retries,
-        };
-        if again {
-            return;
-        }
-        match self.config.mode {
-            Mode::Interactive => self.open_blocker(now, task, &trouble),
-            Mode::Auto => self.give_up(now, task, trouble.code(), trouble.to_string()),
-        }
-    }
-
-    /// The task failed for good; what depends on it cannot run.
-    pub(super) fn give_up(&mut self, now: Millis, task: &TaskId, code: ErrorCode, reason: String) {
-        self.emit(now, Event::TaskFailed { task: task.clone(), code, reason });
-        for dependent in self.dependents(task) {
-            let waiting = self
-                .state
-                .task(&dependent)
-                .is_some_and(|record| record.state == TaskState::Waiting);
-            if waiting {
-                let because = task.clone();
-                self.emit(now, Event::TaskSkipped { task: dependent, because });
-            }
-        }
-    }
-
-    /// Every task that depends on `task`, directly or not, in the order of the plan.
-    pub(super) fn dependents(&self, task: &TaskId) -> Vec<TaskId> {
-        let mut reached = BTreeSet::from([task]);
-        loop {
-            let before = reached.len();
-            for other in &self.plan.tasks {
-                if other.depends_on.iter().any(|id| reached.contains(id)) {
-                    reached.insert(&other.id);
-                }
-            }
-            if reached.len() == before {
-                break;
-            }
-        }
-        let all = self.plan.tasks.iter().map(|task| &task.id);
-        all.filter(|id| *id != task && reached.contains(id)).cloned().collect()
-    }
-
     fn phase_checked(
         &mut self,
-        now: Millis,
+        now: Moment,
         role: Role,
+        epoch: Epoch,
         result: Result<(Vec<CriterionId>, Examination), Trouble>,
     ) {
-        if !self.in_flight.remove(&Job::Phase(role)) {
+        let job = Job::Phase(role);
+        if self.state.phase_epoch != epoch || !self.in_flight.contains_key(&job) {
             return;
         }
+        let stopped = self.in_flight.get(&job).and_then(|flight| flight.stopped);
+        if stopped.is_some() && result.is_err() {
+            self.ended_early(now, &job, AccessRecord::default(), Vec::new());
+            return;
+        }
+        self.in_flight.remove(&job);
         let (asked, examination) = match result {
             Ok(answer) => answer,
-            Err(trouble) => {
-                let (code, reason) = (trouble.code(), format!("the {role}: {trouble}"));
-                self.emit(now, Event::PhaseCheckFailed { role, trouble });
-                self.finish(now, RunOutcome::Failed { code, reason });
-                return;
-            }
+            Err(trouble) => return self.check_failed(now, role, trouble),
         };
-        // The integration-checker may have nothing to check: a first phase without links.
-        let judgement = if asked.is_empty() && role == Role::IntegrationChecker {
-            Judgement { verdict: Verdict::Pass, unmet: Vec::new() }
-        } else {
-            examination.judge(&asked)
-        };
+        if asked.is_empty() && role == Role::IntegrationChecker {
+            // Nothing was checked, and nothing is claimed to be.
+            let reason = "no earlier phase and no link: there is nothing to integrate with";
+            self.emit(now, Event::PhaseCheckVoid { role, reason: reason.to_owned() });
+            self.enter(now, WorkflowStep::FinalValidation);
+            return;
+        }
+        let judgement = examination.judge(&asked);
         let verdict = judgement.verdict;
         let event = match role {
             Role::Verifier => Event::PhaseJudged { examination, judgement },
@@ -306,5 +331,17 @@ impl Run {
         };
         self.emit(now, event);
         self.phase_judged(now, role, verdict);
+    }
+
+    /// A phase-wide check could not be carried out: the run rests if that is the host's
+    /// trouble, and fails if not.
+    pub(super) fn check_failed(&mut self, now: Moment, role: Role, trouble: Trouble) {
+        let (code, reason) = (trouble.code(), format!("the {role}: {trouble}"));
+        let pauses = trouble.pauses();
+        self.emit(now, Event::PhaseCheckFailed { role, trouble });
+        match pauses {
+            Some(cause) => self.request_pause(now, cause, reason),
+            None => self.finish(now, RunOutcome::Failed { code, reason }),
+        }
     }
 }

@@ -5,44 +5,41 @@
 
 mod advance;
 mod answer;
+mod begin;
+mod clock;
+mod config;
+mod decide;
+mod fold;
+mod graph;
 mod progress;
 mod prompt;
+mod replan;
+mod resume;
+mod snapshot;
 mod state;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+pub use config::{RunConfig, Timeouts};
 pub use progress::{Progress, StateDocument, duration_text};
-pub use state::{Control, Integration, RunState, TaskRecord, TaskState};
+pub use snapshot::{SNAPSHOT_FORMAT, SnapshotError};
+pub use state::{Control, Integration, Latest, RunState, TaskRecord, TaskState};
 
+use self::clock::Flight;
 use crate::{
-    AgentBinding, Effect, Event, Input, Millis, Mode, PauseCause, Plan, Role, RunId, RunOutcome,
-    Stamped, TaskId, WorkflowStep,
+    Effect, Event, Input, Millis, Moment, PauseCause, Plan, Role, Stamped, TaskId, WorkflowStep,
 };
-
-/// How a run is to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunConfig {
-    /// Its name.
-    pub run: RunId,
-    /// Who decides.
-    pub mode: Mode,
-    /// The most tasks in a batch.
-    pub batch_size: u32,
-    /// How long an attempt may take where the task does not say, in milliseconds.
-    pub timeout_ms: u64,
-    /// The agents, bound by digest.
-    pub agents: Vec<AgentBinding>,
-}
 
 /// One execution of a plan, without any I/O.
 ///
 /// The contract: call [`Run::handle`]; drain [`Run::poll_event`], and make what it yields
-/// durable, then visible; drain [`Run::poll_effect`], and start what it yields. The answer
-/// to an effect is an [`Input`]. The state is the fold of the events: [`Run::recover`]
-/// folds recorded ones, and [`Run::resume`] goes on from there. There is no other way in.
+/// durable, then visible; drain [`Run::poll_effect`], and start what it yields; hand
+/// [`Input::Tick`] in when [`Run::poll_timeout`] is due. The answer to an effect is an
+/// [`Input`]. The state is the fold of the events: [`Run::recover`] folds recorded ones, and
+/// [`Run::resume`] goes on from there. There is no other way in.
 ///
 /// ```
-/// use idumb_core::{Effect, Event, Input, Mode, Run, RunConfig, RunId};
+/// use idumb_core::{Effect, Input, Mode, Run, RunConfig, RunId};
 /// # let task = serde_json::json!({
 /// #     "id": "T1", "title": "t", "description": "d", "agent": "builder", "depends_on": [],
 /// #     "reads": [], "writes": ["a"], "artifacts": [], "timeout": null, "retries": 0,
@@ -52,13 +49,7 @@ pub struct RunConfig {
 /// #     "phase": {"number": 1, "name": "one"}, "goal": "g", "depends_on": [], "supersedes": [],
 /// #     "tasks": [task], "links": [], "digest": idumb_core::Digest::of(b"").to_string(),
 /// # })).unwrap();
-/// let config = RunConfig {
-///     run: RunId::new("phase-1-r1").unwrap(),
-///     mode: Mode::Auto,
-///     batch_size: 5,
-///     timeout_ms: 600_000,
-///     agents: vec![],
-/// };
+/// let config = RunConfig::new(RunId::new("phase-1-r1").unwrap());
 /// let mut run = Run::new(plan, config);
 /// run.handle(0, Input::Begin { prerequisites: vec![] });
 /// assert!(run.poll_effect().is_none(), "nothing is acted on before it is durable");
@@ -78,8 +69,15 @@ pub struct Run {
     effects: VecDeque<Effect>,
     /// What was asked of the world and is not answered yet. Not part of the state: after a
     /// restart nothing is in flight.
-    in_flight: BTreeSet<Job>,
-    last_document: Option<StateDocument>,
+    in_flight: BTreeMap<Job, Flight>,
+    /// When each delay before another attempt is over, by the process's clock.
+    back_offs: BTreeMap<TaskId, Millis>,
+    /// When what is under way is stopped, if the run is to rest.
+    grace_ends: Option<Millis>,
+    /// Nobody is there to answer prompts.
+    unattended: bool,
+    /// A change-set could not be applied in whole, for this cause: not tried again in this life.
+    stuck: Option<(PauseCause, String)>,
 }
 
 /// An unanswered effect.
@@ -94,18 +92,27 @@ impl Run {
     /// A run that has not begun.
     pub fn new(plan: Plan, config: RunConfig) -> Self {
         let state = RunState::new(&plan);
+        Self::with_state(plan, config, state)
+    }
+
+    fn with_state(plan: Plan, config: RunConfig, state: RunState) -> Self {
         Self {
             plan,
             config,
             state,
             events: VecDeque::new(),
             effects: VecDeque::new(),
-            in_flight: BTreeSet::new(),
-            last_document: None,
+            in_flight: BTreeMap::new(),
+            back_offs: BTreeMap::new(),
+            grace_ends: None,
+            unattended: false,
+            stuck: None,
         }
     }
 
     /// A run as its recorded events left it; [`Self::resume`] makes it go on.
+    ///
+    /// `plan` is the latest plan of the run, `config` how it is to go from now on.
     pub fn recover<'a>(
         plan: Plan,
         config: RunConfig,
@@ -113,7 +120,7 @@ impl Run {
     ) -> Self {
         let mut run = Self::new(plan, config);
         for stamped in events {
-            run.state.apply(stamped.at, &stamped.event);
+            run.state.apply(stamped);
         }
         run
     }
@@ -134,8 +141,8 @@ impl Run {
     }
 
     /// Where it stands, for people.
-    pub fn progress(&self, now: Millis) -> Progress {
-        Progress::of(&self.plan, &self.config, &self.state, now)
+    pub fn progress(&self, now: impl Into<Moment>) -> Progress {
+        Progress::of(&self.config, &self.state, now.into())
     }
 
     /// Whether nothing is under way, and nothing will be without [`Self::resume`] or, as long
@@ -147,85 +154,19 @@ impl Run {
     }
 
     /// Takes an input in at the time `now`.
-    pub fn handle(&mut self, now: Millis, input: Input) {
+    pub fn handle(&mut self, now: impl Into<Moment>, input: Input) {
+        let now = now.into();
+        self.fire(now);
         match input {
             Input::Begin { prerequisites } => self.begin(now, prerequisites),
             Input::Pause { cause, reason } => self.request_pause(now, cause, reason),
+            Input::Stop { reason } => self.stop(now, reason),
+            Input::Cancel { reason } => self.request_cancel(now, reason),
+            Input::Unattended => self.unattended = true,
+            Input::Tick => {}
             answer => self.answered(now, answer),
         }
         self.advance(now);
-    }
-
-    /// Makes a recovered run go on: what was done stays done, what was under way runs again
-    /// under a new epoch, what failed gets another try.
-    ///
-    /// Nothing happens to a run that completed or never began. [`Input::Begin`] should follow,
-    /// with the prerequisites looked up anew: it matters only if they were not met so far.
-    pub fn resume(&mut self, now: Millis) {
-        if !self.can_go_on() {
-            return;
-        }
-        self.take_up(now);
-        self.advance(now);
-    }
-
-    /// Finishes what a run that went away was about to change, starts nothing, and rests.
-    ///
-    /// The base may be between two states while a change-set is being applied: this must
-    /// be done before anything else works on it.
-    pub fn settle(&mut self, now: Millis) {
-        if !self.can_go_on() {
-            return;
-        }
-        self.take_up(now);
-        let reason = "what was interrupted is being finished".to_owned();
-        self.emit(now, Event::PauseRequested { cause: PauseCause::Error, reason });
-        self.advance(now);
-    }
-
-    /// Whether a change-set may be applied in part: [`Self::settle`] is needed.
-    pub fn is_unsettled(&self) -> bool {
-        self.state.tasks.values().any(|record| record.state == TaskState::Integrating)
-    }
-
-    fn can_go_on(&self) -> bool {
-        self.state.begun && self.state.control != Control::Finished(RunOutcome::Completed)
-    }
-
-    fn take_up(&mut self, now: Millis) {
-        // What an earlier life asked for is disowned: its answers will be stale.
-        self.in_flight.clear();
-        self.effects.clear();
-        self.last_document = None;
-        let tasks: Vec<TaskId> = self.plan.tasks.iter().map(|task| task.id.clone()).collect();
-        self.emit(now, Event::RunResumed);
-        let open: Vec<u32> = self.state.prompts.iter().map(|prompt| prompt.id).collect();
-        for prompt in open {
-            self.emit(now, Event::PromptWithdrawn { prompt });
-        }
-        for task in tasks {
-            let Some(record) = self.state.task(&task) else {
-                continue;
-            };
-            let (attempt, epoch) = (record.attempt, record.epoch);
-            match record.state {
-                TaskState::Building => {
-                    self.emit(now, Event::AttemptInterrupted { task, attempt, epoch });
-                }
-                TaskState::Sealed | TaskState::Accepted | TaskState::Integrating => {
-                    self.emit(now, Event::LeaseRenewed { task, epoch: epoch + 1 });
-                }
-                _ => {}
-            }
-        }
-        if self.state.step.is_some_and(|step| step > WorkflowStep::ExecutionLoop)
-            && self.state.completed.len() < self.plan.tasks.len()
-        {
-            self.enter(now, WorkflowStep::ExecutionLoop);
-        } else if self.state.step > Some(WorkflowStep::CrossPhaseValidation) {
-            // The checks are done again: the tree may have changed while the run rested.
-            self.enter(now, WorkflowStep::CrossPhaseValidation);
-        }
     }
 
     /// The next event that must be journaled, then shown.
@@ -238,20 +179,44 @@ impl Run {
         if self.events.is_empty() { self.effects.pop_front() } else { None }
     }
 
-    fn emit(&mut self, now: Millis, event: Event) {
-        self.state.apply(now, &event);
-        self.events.push_back(Stamped { at: now, event });
+    fn emit(&mut self, now: Moment, event: Event) {
+        let stamped = Stamped { at: now.at, up: now.up, event };
+        self.state.apply(&stamped);
+        self.events.push_back(stamped);
     }
 
-    fn start(&mut self, job: Job, effect: Effect) {
-        self.in_flight.insert(job);
-        self.effects.push_back(effect);
-    }
-
-    fn request_pause(&mut self, now: Millis, cause: PauseCause, reason: String) {
+    fn request_pause(&mut self, now: Moment, cause: PauseCause, reason: String) {
         if self.state.begun && self.state.control == Control::Active {
             self.emit(now, Event::PauseRequested { cause, reason });
+            self.grace_ends = Some(now.up + self.config.timeouts.grace_ms);
             self.decline_questions(now);
         }
+    }
+
+    /// What is under way is stopped now, and the run rests.
+    fn stop(&mut self, now: Moment, reason: String) {
+        self.request_pause(now, PauseCause::User, reason);
+        if self.grace_ends.is_some() {
+            self.grace_ends = Some(now.up);
+            self.fire(now);
+        }
+    }
+
+    fn request_cancel(&mut self, now: Moment, reason: String) {
+        let at_work = matches!(self.state.control, Control::Active | Control::PauseRequested(..));
+        let rests = match &self.state.control {
+            Control::Paused(..) => true,
+            Control::Finished(outcome) => matches!(outcome, crate::RunOutcome::Failed { .. }),
+            _ => false,
+        };
+        // Completion that is recorded cannot be called back.
+        let done = self.state.step == Some(WorkflowStep::Report);
+        if !self.state.begun || done || !(at_work || rests) {
+            return;
+        }
+        self.emit(now, Event::CancelRequested { reason });
+        self.decline_questions(now);
+        self.withdraw_prompts(now);
+        self.stop_all(now);
     }
 }

@@ -2,20 +2,18 @@
 //!
 //! Invariant: everything here is derived from the state; nothing reads it back.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::run::{Run, RunConfig, RunState, TaskState};
-use crate::{Millis, Plan, TaskId, WorkflowStep};
+use super::{Control, Run, RunConfig, RunState, TaskState};
+use crate::{Millis, Moment, RunOutcome, TaskId, WorkflowStep};
 
 /// The execution state as the seed lays it down: seven keys, no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDocument {
     /// `phase-2`; `phase-2_completed` once the phase is completed.
     pub phase: String,
-    /// `in_progress`, `paused`, `completed` or `failed`.
+    /// `in_progress`, `paused`, `completed`, `failed` or `cancelled`.
     pub status: String,
     /// In the order of their completion.
     pub completed_tasks: Vec<String>,
@@ -29,14 +27,6 @@ pub struct StateDocument {
     pub estimated_completion: Option<String>,
 }
 
-impl StateDocument {
-    /// Whether `other` differs at most in its estimate.
-    pub fn says_the_same(&self, other: &Self) -> bool {
-        let without = |document: &Self| Self { estimated_completion: None, ..document.clone() };
-        without(self) == without(other)
-    }
-}
-
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
@@ -46,7 +36,7 @@ pub struct Progress {
     pub total: usize,
     /// The tasks that succeeded last, newest last, at most five.
     pub recent: Vec<TaskId>,
-    /// The tasks of the batch at hand that are not done.
+    /// The tasks that are under way, and those of the batch at hand that wait for an attempt.
     pub current: Vec<TaskId>,
     /// What failed, waits for a decision, or cannot run because of such a task.
     pub blocked: Vec<TaskId>,
@@ -55,29 +45,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn of(plan: &Plan, config: &RunConfig, state: &RunState, now: Millis) -> Self {
-        let in_state = |wanted: &dyn Fn(&TaskState) -> bool| -> Vec<TaskId> {
-            let fits = |id: &TaskId| state.task(id).is_some_and(|record| wanted(&record.state));
-            plan.tasks.iter().map(|task| &task.id).filter(|id| fits(id)).cloned().collect()
-        };
+    pub(crate) fn of(config: &RunConfig, state: &RunState, now: Moment) -> Self {
         let newest = state.completed.len().saturating_sub(5);
         Self {
             completed: state.completed.len(),
-            total: plan.tasks.len(),
+            total: state.tasks.len(),
             recent: state.completed[newest..].to_vec(),
-            current: state
-                .batch
-                .iter()
-                .filter(|id| state.task(id).is_some_and(|record| !record.state.is_terminal()))
-                .cloned()
-                .collect(),
-            blocked: in_state(&|state| {
-                matches!(
-                    state,
-                    TaskState::AwaitingDecision(_) | TaskState::Failed(_) | TaskState::Skipped(_)
-                )
-            }),
-            remaining_ms: remaining_ms(plan, config, state, now),
+            current: current(state),
+            blocked: state.blocked(),
+            remaining_ms: remaining_ms(config, state, now),
         }
     }
 
@@ -87,53 +63,59 @@ impl Progress {
     }
 }
 
-/// The longer of two lower bounds, by the mean duration of what was done so far: the
-/// longest chain of dependent tasks, and all tasks over the width of a batch.
-fn remaining_ms(plan: &Plan, config: &RunConfig, state: &RunState, now: Millis) -> Option<u64> {
-    if state.completed.is_empty() {
-        return None;
-    }
-    if state.completed.len() == plan.tasks.len() {
+fn current(state: &RunState) -> Vec<TaskId> {
+    let waits = |id: &&TaskId| {
+        state.task(id).is_some_and(|record| {
+            matches!(
+                record.state,
+                TaskState::Ready | TaskState::Conflicted | TaskState::BackOff { .. }
+            )
+        })
+    };
+    let mut current: Vec<TaskId> = Vec::new();
+    let under_way = state.sets.under_way.iter().map(|&number| state.graph.id(number));
+    current.extend(under_way.cloned());
+    current.extend(state.batch.iter().filter(waits).cloned());
+    current
+}
+
+/// The longer of two lower bounds, by the mean duration of the attempts that succeeded: the
+/// remaining critical path, and all open tasks over the width of a batch.
+fn remaining_ms(config: &RunConfig, state: &RunState, now: Moment) -> Option<u64> {
+    let open = state.tasks.len() - state.completed.len();
+    if open == 0 {
         return Some(0);
     }
-    let mean = state.worked_ms / state.completed.len() as u64;
-    let open: Vec<_> = plan
-        .tasks
+    let mean = state.worked_ms.checked_div(u64::from(state.measured))?;
+    let sets = &state.sets;
+    let next = sets.ready.iter().chain(&sets.under_way).chain(&sets.backing_off);
+    let longest = next.map(|&number| u64::from(state.graph.chain(number))).max()?;
+    let width = (open as u64).div_ceil(u64::from(config.batch_size.max(1)));
+    let spent = sets
+        .under_way
         .iter()
-        .filter(|task| state.task(&task.id).is_some_and(|record| !record.state.is_terminal()))
-        .collect();
-    if open.is_empty() {
-        return None;
-    }
-    let mut depth: BTreeMap<&TaskId, u64> = BTreeMap::new();
-    // Plans list tasks in any order: as many rounds as the longest chain settle it.
-    let mut longest = 0;
-    loop {
-        let mut changed = false;
-        for task in &open {
-            let above = task.depends_on.iter().filter_map(|id| depth.get(id)).max();
-            let mine = above.map_or(1, |above| above + 1);
-            longest = longest.max(mine);
-            changed |= depth.insert(&task.id, mine) != Some(mine);
-        }
-        if !changed || longest > open.len() as u64 {
-            break;
-        }
-    }
-    let width = (open.len() as u64).div_ceil(u64::from(config.batch_size.max(1)));
-    let spent = state
-        .batch
-        .iter()
-        .filter_map(|id| state.task(id))
-        .filter(|record| !record.state.is_terminal() && record.started_at > 0)
-        .map(|record| now.saturating_sub(record.started_at))
+        .filter_map(|&number| state.tasks[number].latest.as_ref())
+        .filter(|latest| latest.started_up.0 == state.life)
+        .map(|latest| now.up.saturating_sub(latest.started_up.1))
         .min()
         .unwrap_or(0);
     Some((mean * longest.max(width)).saturating_sub(spent))
 }
 
 impl Run {
-    pub(super) fn document(&self, now: Millis, status: &str) -> StateDocument {
+    /// The state document, as it is now.
+    pub fn state_document(&self, now: impl Into<Moment>) -> StateDocument {
+        let status = match &self.state.control {
+            Control::Finished(RunOutcome::Completed) => "completed",
+            Control::Finished(RunOutcome::Cancelled { .. }) => "cancelled",
+            Control::Finished(_) => "failed",
+            Control::Paused(..) => "paused",
+            Control::Active | Control::PauseRequested(..) | Control::Cancelling(_) => "in_progress",
+        };
+        self.document(now.into(), status)
+    }
+
+    pub(super) fn document(&self, now: Moment, status: &str) -> StateDocument {
         let progress = self.progress(now);
         let names = |ids: &[TaskId]| ids.iter().map(ToString::to_string).collect();
         let completed = status == "completed" || self.state.step == Some(WorkflowStep::Report);
@@ -145,7 +127,7 @@ impl Run {
             current_batch: names(&progress.current),
             blocked_tasks: names(&progress.blocked),
             start_time: time_text(self.state.started_at),
-            estimated_completion: progress.remaining_ms.map(|left| time_text(now + left)),
+            estimated_completion: progress.remaining_ms.map(|left| time_text(now.at + left)),
         }
     }
 }

@@ -1,61 +1,121 @@
 //! The state of a run: the fold of its events.
 //!
-//! Invariant: [`RunState::apply`] is the only thing that changes it, and decides nothing.
+//! Invariant: only [`RunState::apply`] changes it, and that decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::graph::Graph;
 use crate::{
-    AccessRecord, Artifact, Attempt, Digest, Epoch, ErrorCode, Event, Examination, Feedback,
-    LogLine, Millis, Mode, PauseCause, Plan, Prompt, RunOutcome, Subject, TaskId, Trouble,
+    AccessRecord, Artifact, Attempt, Blocker, Digest, Epoch, Examination, Feedback, LogLine,
+    Millis, Parking, PauseCause, Plan, Prompt, Role, RunOutcome, Subject, TaskId, Trouble,
     WorkflowStep,
 };
 
 /// Where a task stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Waits for its dependencies, its batch or its next attempt. Initially; by
-    /// `attempt_failed` and `attempt_interrupted`.
-    Waiting,
-    /// A builder holds the lease. By `attempt_started`.
-    Building,
-    /// A candidate waits for its verdict. By `attempt_sealed` and `judgement_outdated`.
+    /// Waits for its dependencies. Initially, if it has any; by `task_reopened`.
+    Blocked,
+    /// Waits for a batch. Initially, without dependencies; by `task_succeeded` of the last
+    /// dependency, `back_off_ended`, `attempt_interrupted`, `prompt_answered`,
+    /// `prompt_withdrawn`, `task_reopened`.
+    Ready,
+    /// A builder holds the lease, and has not begun. By `lease_granted`.
+    Leased,
+    /// The builder works. By `attempt_started`.
+    Running,
+    /// A candidate waits for a validator. By `attempt_sealed`, `judgement_outdated`,
+    /// `validation_interrupted`, and by `lease_renewed` after a restart.
     Sealed,
+    /// A validator works. By `validation_started`.
+    Validating,
+    /// What can be checked holds; the rest is for a person. By `candidate_examined`.
+    Judging,
     /// The candidate passed, and waits for its turn to be integrated. By `candidate_judged`.
     Accepted,
     /// The candidate is being applied to the base. By `integration_started`.
     Integrating,
+    /// Another attempt follows after a delay. By `attempt_failed`, `rule_applied`.
+    BackOff {
+        /// In milliseconds.
+        delay_ms: u64,
+    },
+    /// Others changed what the attempt read; it is run again. By `attempt_failed`.
+    Conflicted,
+    /// Somebody, or a rule, has to decide. By `attempt_failed`, `task_parked`.
+    Parked(Parking),
     /// A person has to decide. By `prompt_opened`.
     AwaitingDecision(u32),
     /// Terminal: its change-set is in the base. By `task_succeeded`.
     Succeeded,
-    /// Terminal, until the run is resumed. By `task_failed`.
-    Failed(ErrorCode),
-    /// Terminal, until the run is resumed. By `task_skipped`.
-    Skipped(TaskId),
+    /// Terminal, unless a failed run is resumed. By `task_failed`.
+    Failed(Blocker),
+    /// Terminal, unless a failed run is resumed: the attempt or its validation took too long.
+    /// By `task_failed`.
+    TimedOut(Role),
+    /// Terminal: the run was given up before it was done. By `run_finished`.
+    Cancelled,
+    /// Terminal, unless a failed run is resumed: left out, by choice or because of that
+    /// dependency. By `task_skipped`.
+    Skipped(Option<TaskId>),
 }
 
 impl TaskState {
-    /// Whether nothing more happens to the task unless the run is resumed.
+    /// Whether nothing more happens to the task in this run, unless it fails and is resumed.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed(_) | Self::Skipped(_))
+        matches!(
+            self,
+            Self::Succeeded
+                | Self::Failed(_)
+                | Self::TimedOut(_)
+                | Self::Cancelled
+                | Self::Skipped(_)
+        )
+    }
+
+    /// Whether it is being worked on, so that its batch is not over.
+    pub fn is_under_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Leased
+                | Self::Running
+                | Self::Sealed
+                | Self::Validating
+                | Self::Judging
+                | Self::Accepted
+                | Self::Integrating
+        )
+    }
+
+    /// Whether it did not succeed, and will not without somebody's decision.
+    pub fn is_troubled(&self) -> bool {
+        let waits = matches!(self, Self::Parked(_) | Self::AwaitingDecision(_));
+        waits || (self.is_terminal() && *self != Self::Succeeded)
     }
 }
 
 /// Whether the run goes, is about to rest, or rests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Control {
     /// It goes. Initially; by `run_resumed`.
     Active,
-    /// It finishes what is under way and starts nothing. By `pause_requested`.
+    /// It lets what is under way end, and starts nothing. By `pause_requested`.
     PauseRequested(PauseCause, String),
     /// It rests. By `run_paused`.
     Paused(PauseCause, String),
+    /// It stops what is under way, and ends. By `cancel_requested`.
+    Cancelling(String),
     /// It ended. By `run_finished`.
     Finished(RunOutcome),
 }
 
 /// What is known of one task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
     /// Where it stands.
     pub state: TaskState,
@@ -67,6 +127,32 @@ pub struct TaskRecord {
     pub failures: u32,
     /// How many attempts were in vain because somebody else changed what they read.
     pub conflicts: u32,
+    /// How many further attempts rules gave it.
+    pub granted: u32,
+    /// How often in a row the host died while it ran.
+    pub deaths: u32,
+    /// Whether its checkpoint was passed.
+    pub passed: bool,
+    /// Why it is, or was last, parked.
+    pub parking: Option<Parking>,
+    /// How many of its dependencies did not succeed yet.
+    #[serde(skip)]
+    pub(crate) needs: usize,
+    /// What it left behind.
+    pub artifacts: Vec<Artifact>,
+    /// Its latest attempt, once there is one.
+    pub latest: Option<Box<Latest>>,
+}
+
+/// What is known of a task's latest attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// When it started, by the wall clock.
+    pub started_at: Millis,
+    /// When it started, by the clock of the process, and which life of the run that was.
+    pub started_up: (u32, Millis),
+    /// How long it took, in milliseconds, where one process saw it from start to end.
+    pub took_ms: Option<Millis>,
     /// What came of the attempt before.
     pub feedback: Feedback,
     /// The trouble of the latest attempt that had one.
@@ -81,53 +167,51 @@ pub struct TaskRecord {
     pub built_after: usize,
     /// How many integrations the candidate's validator surely saw.
     pub sealed_after: usize,
-    /// What it left behind.
-    pub artifacts: Vec<Artifact>,
     /// What the validator was seen to read.
     pub judged: AccessRecord,
-    /// The verdict's findings and evidence.
+    /// The findings and evidence.
     pub examination: Option<Examination>,
-    /// When the latest attempt started.
-    pub started_at: Millis,
-    /// When the latest attempt ended.
-    pub ended_at: Option<Millis>,
     /// The agent's words about its work.
     pub summary: String,
-    /// The last lines of the latest attempt's log: the agent's words.
+    /// The last lines of the log: the agent's words.
     pub last_words: Vec<LogLine>,
 }
 
-/// How many lines of a log are remembered as an attempt's last words.
-const LAST_WORDS: usize = 5;
-
 impl TaskRecord {
-    fn new() -> Self {
+    pub(crate) fn new(needs: usize) -> Self {
         Self {
-            state: TaskState::Waiting,
+            state: if needs == 0 { TaskState::Ready } else { TaskState::Blocked },
             attempt: 0,
             epoch: 0,
             failures: 0,
             conflicts: 0,
-            feedback: Feedback::default(),
-            trouble: None,
-            change_set: None,
-            paths: Vec::new(),
-            record: AccessRecord::default(),
-            built_after: 0,
-            sealed_after: 0,
+            granted: 0,
+            deaths: 0,
+            passed: false,
+            parking: None,
+            needs,
             artifacts: Vec::new(),
-            judged: AccessRecord::default(),
-            examination: None,
-            started_at: 0,
-            ended_at: None,
-            summary: String::new(),
-            last_words: Vec::new(),
+            latest: None,
         }
+    }
+
+    /// The trouble of the latest attempt that had one.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.latest.as_ref()?.trouble.as_ref()
+    }
+
+    /// The candidate's digest.
+    pub fn change_set(&self) -> Option<Digest> {
+        self.latest.as_ref()?.change_set
+    }
+
+    pub(crate) fn latest_mut(&mut self) -> &mut Latest {
+        self.latest.get_or_insert_default()
     }
 }
 
 /// A change-set that is in the base.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
     /// Whose.
     pub task: TaskId,
@@ -140,145 +224,195 @@ pub struct Integration {
 pub struct RunState {
     /// Whether it began.
     pub begun: bool,
+    /// How often it was taken up.
+    pub life: u32,
     /// Whether it goes or rests.
     pub control: Control,
-    /// Who decides.
-    pub mode: Mode,
     /// The workflow step at hand; `None` before the first.
     pub step: Option<WorkflowStep>,
-    /// Each task's record.
-    pub tasks: BTreeMap<TaskId, TaskRecord>,
+    /// The latest lease of a phase-wide check.
+    pub phase_epoch: Epoch,
     /// How many batches were started.
     pub batches: u32,
     /// The tasks of the batch at hand.
     pub batch: Vec<TaskId>,
+    /// Whether the batch at hand passed its checkpoint.
+    pub batch_passed: bool,
     /// The tasks that succeeded, in that order.
     pub completed: Vec<TaskId>,
     /// The tasks that were given up, in that order.
     pub failed: Vec<TaskId>,
-    /// The change-sets in the base, in the order of their integration.
+    /// How many of the oldest integrations are no longer listed.
+    pub forgotten: usize,
+    /// The later change-sets in the base, in the order of their integration.
     pub integrations: Vec<Integration>,
     /// Prompts without an answer.
     pub prompts: VecDeque<Prompt>,
     /// How many prompts there were.
     pub prompts_opened: u32,
-    /// Whether the batch at hand passed its checkpoint.
-    pub checkpoint_passed: bool,
-    /// When the run began.
+    /// When the run began, by the wall clock.
     pub started_at: Millis,
-    /// Time of attempts that succeeded, in milliseconds, summed up.
+    /// How long it was worked on, in milliseconds, without rests and waiting for people.
+    pub active_ms: u64,
+    /// As [`Self::active_ms`], since the phase's timeout was last set.
+    pub budget_ms: u64,
+    /// Time of measured attempts that succeeded, in milliseconds, summed up.
     pub worked_ms: u64,
+    /// How many those were.
+    pub measured: u32,
+    /// The process's clock at the latest event.
+    pub(crate) last_up: Millis,
+    pub(crate) tasks: Vec<TaskRecord>,
+    pub(crate) sets: Sets,
+    pub(crate) graph: Arc<Graph>,
+}
+
+/// The tasks in some states, by number: what the rules of the machine look for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sets {
+    /// Ready or conflicted.
+    pub(crate) ready: BTreeSet<usize>,
+    pub(crate) backing_off: BTreeSet<usize>,
+    pub(crate) parked: BTreeSet<usize>,
+    pub(crate) troubled: BTreeSet<usize>,
+    pub(crate) under_way: BTreeSet<usize>,
+    /// Done, with a checkpoint after them that was not passed yet.
+    pub(crate) unpassed: BTreeSet<usize>,
+}
+
+impl Sets {
+    pub(crate) fn changed(&mut self, number: usize, state: &TaskState) {
+        let put = |set: &mut BTreeSet<usize>, belongs: bool| {
+            if belongs {
+                set.insert(number);
+            } else {
+                set.remove(&number);
+            }
+        };
+        put(&mut self.ready, matches!(state, TaskState::Ready | TaskState::Conflicted));
+        put(&mut self.backing_off, matches!(state, TaskState::BackOff { .. }));
+        put(&mut self.parked, matches!(state, TaskState::Parked(_)));
+        put(&mut self.troubled, state.is_troubled());
+        put(&mut self.under_way, state.is_under_way());
+    }
 }
 
 impl RunState {
     /// Before the first event.
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self {
+        let graph = Arc::new(Graph::of(plan));
+        let tasks: Vec<TaskRecord> =
+            (0..graph.len()).map(|number| TaskRecord::new(graph.needs(number))).collect();
+        let mut state = Self {
             begun: false,
+            life: 0,
             control: Control::Active,
-            mode: Mode::Auto,
             step: None,
-            tasks: plan.tasks.iter().map(|task| (task.id.clone(), TaskRecord::new())).collect(),
+            phase_epoch: 0,
             batches: 0,
             batch: Vec::new(),
+            batch_passed: true,
             completed: Vec::new(),
             failed: Vec::new(),
+            forgotten: 0,
             integrations: Vec::new(),
             prompts: VecDeque::new(),
             prompts_opened: 0,
-            checkpoint_passed: true,
             started_at: 0,
+            active_ms: 0,
+            budget_ms: 0,
             worked_ms: 0,
+            measured: 0,
+            last_up: 0,
+            tasks,
+            sets: Sets::default(),
+            graph,
+        };
+        state.count_anew();
+        state
+    }
+
+    /// Makes what is derived from the tasks' states fit them.
+    pub(crate) fn count_anew(&mut self) {
+        let ready = |(number, task): (usize, &TaskRecord)| {
+            matches!(task.state, TaskState::Ready | TaskState::Conflicted).then_some(number)
+        };
+        // Most tasks of a large plan are in one state: the set is made at once.
+        let ready = self.tasks.iter().enumerate().filter_map(ready).collect();
+        self.sets = Sets { ready, ..Sets::default() };
+        for number in 0..self.tasks.len() {
+            self.tasks[number].needs = self.graph.needs(number);
+            let state = &self.tasks[number].state;
+            if !matches!(state, TaskState::Ready | TaskState::Blocked | TaskState::Succeeded) {
+                self.sets.changed(number, state);
+            }
+        }
+        for number in 0..self.tasks.len() {
+            if self.tasks[number].state == TaskState::Succeeded {
+                if self.graph.stops_after(number) && !self.tasks[number].passed {
+                    self.sets.unpassed.insert(number);
+                }
+                for at in 0..self.graph.dependents(number).len() {
+                    let dependent = self.graph.dependents(number)[at];
+                    let needs = &mut self.tasks[dependent].needs;
+                    *needs = needs.saturating_sub(1);
+                }
+            }
         }
     }
 
     /// The record of a task of the plan.
     pub fn task(&self, id: &TaskId) -> Option<&TaskRecord> {
-        self.tasks.get(id)
+        self.tasks.get(self.graph.number(id)?)
     }
 
-    /// Folds one event in.
-    pub(crate) fn apply(&mut self, at: Millis, event: &Event) {
-        if let Some(id) = event.task()
-            && let Some(record) = self.tasks.get_mut(id)
-        {
-            apply_to_task(record, at, self.integrations.len(), event);
-        }
-        match event {
-            Event::RunStarted { mode, .. } => {
-                self.begun = true;
-                self.mode = *mode;
-                self.started_at = at;
-            }
-            Event::StepEntered { step } => self.step = Some(*step),
-            Event::BatchStarted { batch, tasks } => {
-                self.batches = *batch;
-                self.batch.clone_from(tasks);
-                self.checkpoint_passed = false;
-            }
-            Event::TaskSucceeded { task, .. } => self.integrated(task, at),
-            Event::TaskFailed { task, .. } => self.failed.push(task.clone()),
-            Event::PauseRequested { cause, reason } => {
-                self.control = Control::PauseRequested(*cause, reason.clone());
-            }
-            Event::RunPaused { cause, reason } => {
-                self.control = Control::Paused(*cause, reason.clone());
-            }
-            Event::RunResumed => self.resumed(),
-            Event::PromptOpened { prompt } => {
-                self.prompts_opened = self.prompts_opened.max(prompt.id);
-                self.prompts.push_back(prompt.clone());
-            }
-            Event::PromptAnswered { prompt, .. } | Event::PromptWithdrawn { prompt } => {
-                let closed = self.prompts.iter().position(|open| open.id == *prompt);
-                match closed.and_then(|index| self.prompts.remove(index)) {
-                    Some(Prompt { subject: Subject::Checkpoint, .. }) => {
-                        self.checkpoint_passed |= matches!(event, Event::PromptAnswered { .. });
-                    }
-                    Some(Prompt { subject: Subject::Blocker { task }, .. }) => {
-                        if let Some(record) = self.tasks.get_mut(&task) {
-                            record.state = TaskState::Waiting;
-                        }
-                    }
-                    Some(Prompt { subject: Subject::Agent { .. }, .. }) | None => {}
-                }
-            }
-            Event::RunFinished { outcome } => self.control = Control::Finished(outcome.clone()),
-            _ => {}
-        }
+    /// Every task's record, in the order of the plan.
+    pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &TaskRecord)> {
+        self.tasks.iter().enumerate().map(|(number, record)| (self.graph.id(number), record))
     }
 
-    fn integrated(&mut self, task: &TaskId, at: Millis) {
-        self.completed.push(task.clone());
-        if let Some(record) = self.tasks.get(task) {
-            self.worked_ms += at.saturating_sub(record.started_at);
-            let paths = record.paths.clone();
-            self.integrations.push(Integration { task: task.clone(), paths });
-        }
+    /// How many change-sets were integrated.
+    pub fn integrated(&self) -> usize {
+        self.forgotten + self.integrations.len()
     }
 
-    /// What failed gets another try; what was done stays done. To resume a run that came to
-    /// rest between two batches is the go-ahead for the next; a crash decides nothing.
-    fn resumed(&mut self) {
-        let rested =
-            matches!(self.control, Control::Paused(PauseCause::User, _) | Control::Finished(_));
-        self.control = Control::Active;
-        self.failed.clear();
-        for record in self.tasks.values_mut() {
-            if matches!(record.state, TaskState::Failed(_) | TaskState::Skipped(_)) {
-                record.state = TaskState::Waiting;
-                record.failures = 0;
-                record.conflicts = 0;
-            }
-        }
-        let done = |id: &TaskId| self.task(id).is_some_and(|record| record.state.is_terminal());
-        let between = self.batch.iter().all(done);
-        self.checkpoint_passed |= rested && between;
+    /// The open prompt of that number.
+    pub fn prompt(&self, id: u32) -> Option<&Prompt> {
+        self.prompts.iter().find(|prompt| prompt.id == id)
+    }
+
+    /// What failed, waits for a decision, or cannot run because of such a task, in the order
+    /// of the plan.
+    pub fn blocked(&self) -> Vec<TaskId> {
+        let mut numbers: BTreeSet<usize> =
+            self.graph.reached_from(self.sets.troubled.iter().copied()).into_iter().collect();
+        numbers.extend(&self.sets.troubled);
+        numbers.into_iter().map(|number| self.graph.id(number).clone()).collect()
+    }
+
+    /// Whether somebody or something works, so that the phase's clock runs.
+    pub(crate) fn clock_runs(&self) -> bool {
+        let goes = matches!(
+            self.control,
+            Control::Active | Control::PauseRequested(..) | Control::Cancelling(_)
+        );
+        let checks = self.step > Some(WorkflowStep::ExecutionLoop);
+        let works = self.sets.under_way.iter().any(|&number| self.works(number));
+        goes && (checks || works || !self.sets.backing_off.is_empty())
+    }
+
+    /// Whether a task that is under way waits for no person.
+    fn works(&self, number: usize) -> bool {
+        let id = self.graph.id(number);
+        let asks =
+            |prompt: &Prompt| matches!(&prompt.subject, Subject::Agent { task, .. } if task == id);
+        self.tasks[number].state != TaskState::Judging && !self.prompts.iter().any(asks)
     }
 
     /// The paths changed by the integrations from `position` on, and which task changed each.
     pub(crate) fn changed_since(&self, position: usize) -> BTreeMap<&str, &TaskId> {
-        let later = self.integrations.get(position..).unwrap_or_default();
+        let from = position.saturating_sub(self.forgotten);
+        let later = self.integrations.get(from..).unwrap_or_default();
         later
             .iter()
             .flat_map(|integration| {
@@ -290,84 +424,13 @@ impl RunState {
     /// The first path that `record` read and that an integration since `position` changed,
     /// and the task that changed it.
     pub(crate) fn stale(&self, record: &AccessRecord, position: usize) -> Option<(String, TaskId)> {
+        if position >= self.integrated() {
+            return None;
+        }
         let changed = self.changed_since(position);
         let paths: BTreeSet<&str> = changed.keys().copied().collect();
         let (read, path) = record.stale_read(&paths)?;
         let task = changed.get(path)?;
         Some((read.to_owned(), (*task).clone()))
-    }
-}
-
-fn last_words(log: &[LogLine]) -> Vec<LogLine> {
-    log[log.len().saturating_sub(LAST_WORDS)..].to_vec()
-}
-
-fn apply_to_task(record: &mut TaskRecord, at: Millis, integrations: usize, event: &Event) {
-    match event {
-        Event::AttemptStarted { attempt, epoch, .. } => {
-            record.state = TaskState::Building;
-            record.attempt = *attempt;
-            record.epoch = *epoch;
-            record.built_after = integrations;
-            record.started_at = at;
-            record.ended_at = None;
-        }
-        Event::AttemptSealed { sealed, .. } => {
-            record.state = TaskState::Sealed;
-            record.sealed_after = integrations;
-            record.change_set = Some(sealed.change_set);
-            record.paths.clone_from(&sealed.paths);
-            record.record = sealed.record.clone();
-            record.artifacts.clone_from(&sealed.artifacts);
-            record.summary.clone_from(&sealed.summary);
-            record.last_words = last_words(&sealed.log);
-        }
-        Event::CandidateJudged { examination, judgement, record: judged, .. } => {
-            record.examination = Some(examination.clone());
-            record.judged = judged.clone();
-            if judgement.verdict == crate::Verdict::Pass {
-                record.state = TaskState::Accepted;
-            }
-        }
-        Event::JudgementOutdated { .. } => {
-            record.state = TaskState::Sealed;
-            record.sealed_after = integrations;
-        }
-        Event::IntegrationStarted { .. } => record.state = TaskState::Integrating,
-        Event::TaskSucceeded { artifacts, .. } => {
-            record.state = TaskState::Succeeded;
-            record.artifacts.clone_from(artifacts);
-            record.ended_at = Some(at);
-        }
-        Event::AttemptFailed { trouble, record: seen, log, .. } => {
-            if !seen.is_empty() {
-                record.record = seen.clone();
-            }
-            if !log.is_empty() {
-                record.last_words = last_words(log);
-            }
-            record.state = TaskState::Waiting;
-            record.ended_at = Some(at);
-            record.change_set = None;
-            match trouble {
-                Trouble::Conflict { .. } => record.conflicts += 1,
-                _ => record.failures += 1,
-            }
-            record.feedback = Feedback::of(trouble);
-            record.trouble = Some(trouble.clone());
-        }
-        Event::AttemptInterrupted { .. } => {
-            record.state = TaskState::Waiting;
-            record.ended_at = Some(at);
-        }
-        Event::LeaseRenewed { epoch, .. } => record.epoch = *epoch,
-        Event::TaskFailed { code, .. } => record.state = TaskState::Failed(*code),
-        Event::TaskSkipped { because, .. } => record.state = TaskState::Skipped(because.clone()),
-        Event::PromptOpened { prompt } => {
-            if matches!(prompt.subject, Subject::Blocker { .. }) {
-                record.state = TaskState::AwaitingDecision(prompt.id);
-            }
-        }
-        _ => {}
     }
 }
