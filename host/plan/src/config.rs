@@ -6,17 +6,32 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use idumb_core::{Digest, Mode, Role, TaskId};
+use idumb_core::{Mode, Policy, Role, Rule};
 
+use crate::agents::{AgentSource, Agents, agents, role_agent};
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, MOST, Reading, Table, every, read_document};
-use crate::suggest::{listed, meant};
+use crate::rules::{Origin, policy, rules};
+use crate::suggest::meant;
+
+const KEYS: &[&str] = &["project", "defaults", "agents", "roles", "limits", "rules", "policy"];
+
+const DEFAULTS: &[&str] = &[
+    "mode",
+    "batch_size",
+    "timeout",
+    "validation_timeout",
+    "phase_timeout",
+    "grace",
+    "backoff",
+    "backoff_cap",
+];
 
 /// The most tasks in a batch.
 const LARGEST_BATCH: u32 = 1000;
 
 /// A project's settings; what is absent has its default elsewhere.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// About the project itself.
     pub project: Project,
@@ -28,6 +43,25 @@ pub struct Config {
     pub roles: BTreeMap<Role, String>,
     /// Bounds on every agent.
     pub limits: Limits,
+    /// What auto mode does about blockers; the first that decides one counts.
+    pub rules: Vec<Rule>,
+    /// What the project takes away from every plan; it has the file's name.
+    pub policy: Policy,
+}
+
+impl Default for Config {
+    /// What an empty `idumb.toml`, or none, says.
+    fn default() -> Self {
+        Self {
+            project: Project::default(),
+            defaults: Defaults::default(),
+            agents: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            limits: Limits::default(),
+            rules: Vec::new(),
+            policy: Policy { name: "idumb.toml".to_owned(), ..Policy::default() },
+        }
+    }
 }
 
 /// `[project]`
@@ -48,17 +82,16 @@ pub struct Defaults {
     pub batch_size: Option<usize>,
     /// How long one attempt may take, for tasks that do not say.
     pub timeout: Option<Duration>,
-}
-
-/// `[agents.NAME]`: where a third party's agent is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentSource {
-    /// The component, relative to the project's root.
-    pub path: String,
-    /// What the agent is for.
-    pub role: Role,
-    /// The only bytes to accept, if given.
-    pub digest: Option<Digest>,
+    /// How long the validation of one candidate may take.
+    pub validation_timeout: Option<Duration>,
+    /// How long the whole run may take.
+    pub phase_timeout: Option<Duration>,
+    /// How long what is under way gets to end, when the run is to pause.
+    pub grace: Option<Duration>,
+    /// The first delay before a further attempt, in whole milliseconds; zero: none.
+    pub backoff: Option<Duration>,
+    /// The longest such delay, in whole milliseconds.
+    pub backoff_cap: Option<Duration>,
 }
 
 /// `[limits]`
@@ -70,7 +103,7 @@ pub struct Limits {
 
 /// Reads `idumb.toml`, as `docs/plan-format.md` describes it.
 ///
-/// `file_name` is only for messages.
+/// `file_name` is for messages, and for the names of the rules and the policy.
 ///
 /// # Errors
 /// Everything that is wrong with the file, in order of position.
@@ -81,18 +114,22 @@ pub struct Limits {
 /// assert_eq!(config.limits.memory, Some(256 << 20));
 /// ```
 pub fn read_config(source: &str, file_name: &str) -> Result<Config, Refused> {
-    read_document(Document::Config, source, file_name, config)
+    read_document(Document::Config, source, file_name, |reading, root| {
+        config(reading, root, file_name)
+    })
 }
 
-fn config(reading: &mut Reading<'_>, root: &Table<'_>) -> Result<Config, Told> {
-    let stray = reading.only(root, &["project", "defaults", "agents", "roles", "limits"]);
-    let project = section(reading, root, "project", "`[project]`", project);
-    let defaults = section(reading, root, "defaults", "`[defaults]`", defaults);
-    let agents = section(reading, root, "agents", "`[agents]`", agents);
+fn config(reading: &mut Reading<'_>, root: &Table<'_>, file_name: &str) -> Result<Config, Told> {
+    let stray = reading.only(root, KEYS);
+    let project = reading.section(root, "project", "`[project]`", project);
+    let defaults = reading.section(root, "defaults", "`[defaults]`", defaults);
+    let agents = reading.section(root, "agents", "`[agents]`", agents);
     let known = agents.as_ref().ok();
     let roles =
-        section(reading, root, "roles", "`[roles]`", |reading, table| roles(reading, table, known));
-    let limits = section(reading, root, "limits", "`[limits]`", limits);
+        reading.section(root, "roles", "`[roles]`", |reading, table| roles(reading, table, known));
+    let limits = reading.section(root, "limits", "`[limits]`", limits);
+    let rules = rules(reading, root, file_name);
+    let policy = policy(reading, root, file_name, Origin::Project(known));
     stray?;
     let agents = agents?.into_iter().map(|(name, agent)| Ok((name, agent?)));
     Ok(Config {
@@ -101,22 +138,9 @@ fn config(reading: &mut Reading<'_>, root: &Table<'_>) -> Result<Config, Told> {
         agents: agents.collect::<Result<_, Told>>()?,
         roles: roles?,
         limits: limits?,
+        rules: rules?,
+        policy: policy?,
     })
-}
-
-/// Reads a table of the file, if it is there.
-fn section<T: Default>(
-    reading: &mut Reading<'_>,
-    root: &Table<'_>,
-    key: &str,
-    what: &'static str,
-    read: impl FnOnce(&mut Reading<'_>, &Table<'_>) -> Result<T, Told>,
-) -> Result<T, Told> {
-    let Some(item) = root.get(key) else {
-        return Ok(T::default());
-    };
-    let table = reading.table(&item, what)?;
-    read(reading, &table)
 }
 
 fn project(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Project, Told> {
@@ -128,13 +152,49 @@ fn project(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Project, Told
 }
 
 fn defaults(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Defaults, Told> {
-    let stray = reading.only(table, &["mode", "batch_size", "timeout"]);
+    let stray = reading.only(table, DEFAULTS);
     let mode = table.get("mode").map(|item| mode(reading, &item)).transpose();
     let batch = table.get("batch_size").map(|item| reading.small_number(&item, 1..=LARGEST_BATCH));
-    let timeout = table.get("timeout").map(|item| reading.duration(&item)).transpose();
+    let mut duration = |key: &str| table.get(key).map(|item| reading.duration(&item)).transpose();
+    let timeout = duration("timeout");
+    let validation_timeout = duration("validation_timeout");
+    let phase_timeout = duration("phase_timeout");
+    let grace = duration("grace");
+    let delays = delays(reading, table);
     stray?;
+    let (backoff, backoff_cap) = delays?;
     let batch_size = batch.transpose()?.and_then(|size| usize::try_from(size).ok());
-    Ok(Defaults { mode: mode?, batch_size, timeout: timeout? })
+    Ok(Defaults {
+        mode: mode?,
+        batch_size,
+        timeout: timeout?,
+        validation_timeout: validation_timeout?,
+        phase_timeout: phase_timeout?,
+        grace: grace?,
+        backoff,
+        backoff_cap,
+    })
+}
+
+/// The first and the longest delay before a further attempt.
+fn delays(
+    reading: &mut Reading<'_>,
+    table: &Table<'_>,
+) -> Result<(Option<Duration>, Option<Duration>), Told> {
+    let (first, cap) = (table.get("backoff"), table.get("backoff_cap"));
+    let delay = first.as_ref().map(|item| reading.delay(item)).transpose();
+    let longest = cap.as_ref().map(|item| reading.longest_delay(item)).transpose();
+    let (delay, longest) = (delay?, longest?);
+    let (Some(first), Some(cap)) = (first, cap) else {
+        return Ok((delay, longest));
+    };
+    if delay <= longest {
+        return Ok((delay, longest));
+    }
+    let message = "the first delay is longer than the longest one";
+    let problem = Problem::new(Code::EmptyRange, first.span, message).label("more than the cap");
+    let problem = problem.also(cap.span, "the longest");
+    Err(reading.refuse(problem.help("`backoff` is at most `backoff_cap`")))
 }
 
 fn mode(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Mode, Told> {
@@ -147,54 +207,6 @@ fn mode(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Mode, Told> {
             Err(reading.refuse_value(Code::UnknownMode, item, message, "unknown", help))
         }
     }
-}
-
-/// The agents that the file defines; one that was refused still has its name.
-type Agents = BTreeMap<String, Result<AgentSource, Told>>;
-
-fn agents(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Agents, Told> {
-    let entries = every(table.keys(), |(name, span)| {
-        // An agent's name has the same letters as a task's id.
-        if TaskId::new(name).is_err() {
-            return Ok((name.to_owned(), Err(reading.bad_id(span, name))));
-        }
-        if role_named(name).is_some() {
-            let message = format!("`{name}` is a built-in agent");
-            let help = "give yours another name; `[roles]` says which agent takes a role";
-            let problem = Problem::new(Code::ReservedName, span, message).label("reserved");
-            return Ok((name.to_owned(), Err(reading.refuse(problem.help(help)))));
-        }
-        let item = reading.required(table, name, "path = \"…\"");
-        Ok((name.to_owned(), item.and_then(|item| agent(reading, &item))))
-    })?;
-    Ok(entries.into_iter().collect())
-}
-
-fn agent(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<AgentSource, Told> {
-    let table = reading.table(item, "an agent")?;
-    let stray = reading.only(&table, &["path", "role", "digest"]);
-    let path = reading
-        .required(&table, "path", "path = \"agents/writer.wasm\"")
-        .and_then(|item| reading.path(&item));
-    let role = reading
-        .required(&table, "role", "role = \"builder\"")
-        .and_then(|item| role(reading, &item));
-    let digest = table.get("digest").map(|item| reading.digest(&item)).transpose();
-    stray?;
-    Ok(AgentSource { path: path?.to_owned(), role: role?, digest: digest? })
-}
-
-fn role_named(text: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|role| role.as_str() == text)
-}
-
-fn role(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Role, Told> {
-    let text = reading.text(item)?;
-    role_named(text).ok_or_else(|| {
-        let help = meant(text, Role::ALL.map(Role::as_str), "the roles are");
-        let message = format!("no role is called `{text}`");
-        reading.refuse_value(Code::UnknownRole, item, message, "unknown", help)
-    })
 }
 
 /// Which agent takes a role. Builders are not here: each task names its own.
@@ -218,37 +230,6 @@ fn roles(
         Ok(agent.transpose()?.map(|agent| (role, agent)))
     })?;
     Ok(pairs.into_iter().flatten().collect())
-}
-
-/// The agent for `role`: the built-in one, or one that has this role.
-fn role_agent(
-    reading: &mut Reading<'_>,
-    item: &Item<'_>,
-    role: Role,
-    agents: Option<&Agents>,
-) -> Result<String, Told> {
-    let name = reading.text(item)?;
-    // Without the agents' names every other name would seem unknown.
-    let Some(agents) = agents.filter(|_| name != role.as_str()) else {
-        return Ok(name.to_owned());
-    };
-    match agents.get(name) {
-        Some(Ok(agent)) if agent.role != role => {
-            let message = format!("the agent `{name}` is a {}, not a {role}", agent.role);
-            let fits =
-                agents.iter().filter(|(_, agent)| agent.as_ref().is_ok_and(|a| a.role == role));
-            let fits = fits.map(|(name, _)| name.as_str()).chain([role.as_str()]);
-            let help = format!("agents with this role: {}", listed(fits));
-            Err(reading.refuse_value(Code::OtherRole, item, message, "of another role", help))
-        }
-        Some(_) => Ok(name.to_owned()),
-        None => {
-            let known = agents.keys().map(String::as_str).chain([role.as_str()]);
-            let help = meant(name, known, "the agents are");
-            let message = format!("no agent is called `{name}`");
-            Err(reading.refuse_value(Code::UnknownAgent, item, message, "unknown", help))
-        }
-    }
 }
 
 fn limits(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Limits, Told> {

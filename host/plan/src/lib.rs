@@ -1,4 +1,4 @@
-//! Plans and `idumb.toml`, read into the types of `idumb-core`.
+//! Plans, `idumb.toml` and rules files, read into the types of `idumb-core`.
 //!
 //! Each way to write a plan is a module with a `read` that takes a document and gives a
 //! [`Plan`]; [`read_plan`] picks it. There is one now: the native `plan.toml`.
@@ -7,21 +7,26 @@
 //! whole, or refused with everything that is wrong with it, each with its place and what
 //! to do. No file is opened here.
 
+mod agents;
 mod config;
+mod names;
 mod native;
 mod phases;
 mod problem;
 mod reading;
 mod render;
+mod rules;
 mod suggest;
 mod value;
 
 use idumb_core::{PhaseId, Plan};
 
-pub use config::{AgentSource, Config, Defaults, Limits, Project, read_config};
+pub use agents::AgentSource;
+pub use config::{Config, Defaults, Limits, Project, read_config};
 pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused};
 pub use render::{Look, render, render_as};
+pub use rules::{RulesFile, read_rules};
 
 /// Reads a plan in the native format, `docs/plan-format.md`.
 ///

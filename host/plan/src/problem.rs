@@ -18,6 +18,8 @@ pub enum Document {
     Plan,
     /// `idumb.toml`.
     Config,
+    /// A file of rules and a policy.
+    Rules,
 }
 
 impl Document {
@@ -25,6 +27,7 @@ impl Document {
         match self {
             Self::Plan => "plan",
             Self::Config => "config",
+            Self::Rules => "rules",
         }
     }
 }
@@ -58,11 +61,11 @@ codes! {
     UnknownKey = "unknown-key",
     /// A key that must be there is not.
     MissingKey = "missing-key",
-    /// One thing is said by two keys.
+    /// One thing is said twice.
     GivenTwice = "given-twice",
     /// A value of another type than the key takes.
     WrongType = "wrong-type",
-    /// A text with nothing in it.
+    /// A text, or a list, with nothing in it.
     EmptyText = "empty-text",
     /// A number that is too small or too large.
     OutOfRange = "out-of-range",
@@ -100,7 +103,7 @@ codes! {
     SeveralKinds = "several-kinds",
     /// A regular expression that is none.
     BadRegex = "bad-regex",
-    /// A least number above the largest.
+    /// A least or first value above the largest.
     EmptyRange = "empty-range",
     /// A text that is not a digest.
     BadDigest = "bad-digest",
@@ -124,6 +127,18 @@ codes! {
     OtherRole = "other-role",
     /// The name of a built-in agent, for another one.
     ReservedName = "reserved-name",
+    /// A checkpoint that is not known.
+    UnknownCheckpoint = "unknown-checkpoint",
+    /// A person is to decide, and no checkpoint says when.
+    NoCheckpoint = "no-checkpoint",
+    /// A kind of blocker that is not known.
+    UnknownBlocker = "unknown-blocker",
+    /// What a rule does in the end is not known.
+    UnknownResort = "unknown-resort",
+    /// A delay before further attempts, where there are none.
+    NoRetry = "no-retry",
+    /// What only a person can give, in a file of the project.
+    WidensRights = "widens-rights",
 }
 
 /// One thing wrong with a file: what, where, and what to do.

@@ -66,6 +66,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
     /// The whole number from 0, if it is one; tells nothing.
     pub(crate) fn as_count(&self) -> Option<u64> {
         match self.value {
@@ -169,8 +174,20 @@ impl<'a> Reading<'a> {
 
     /// Refuses every key of `table` that is not in `known`.
     pub(crate) fn only(&mut self, table: &Table<'_>, known: &[&str]) -> Result<(), Told> {
+        self.only_beside(table, known, &[])
+    }
+
+    /// Refuses every key of `table` that is not in `known`, but for those in `beside`, which
+    /// are looked at elsewhere and not to be suggested.
+    pub(crate) fn only_beside(
+        &mut self,
+        table: &Table<'_>,
+        known: &[&str],
+        beside: &[&str],
+    ) -> Result<(), Told> {
         let what = table.what;
-        every(table.keys().filter(|(key, _)| !known.contains(key)), |(key, span)| {
+        let strange = |key: &str| !known.contains(&key) && !beside.contains(&key);
+        every(table.keys().filter(|(key, _)| strange(key)), |(key, span)| {
             let help = match nearest(key, known.iter().copied()) {
                 Some(word) => format!("did you mean `{word}`?"),
                 None => format!("{what} takes {}", listed(known.iter().copied())),
@@ -332,6 +349,21 @@ impl<'a> Reading<'a> {
             DeValue::Table(entries) => Ok(Table { entries, span: self.first_line(item), what }),
             _ => Err(self.wrong_type(item, "a table", "a table: `{ key = value }`")),
         }
+    }
+
+    /// What `read` makes of the table of `key`, if it is there.
+    pub(crate) fn section<T: Default>(
+        &mut self,
+        table: &Table<'_>,
+        key: &str,
+        what: &'static str,
+        read: impl FnOnce(&mut Self, &Table<'_>) -> Result<T, Told>,
+    ) -> Result<T, Told> {
+        let Some(item) = table.get(key) else {
+            return Ok(T::default());
+        };
+        let table = self.table(&item, what)?;
+        read(self, &table)
     }
 
     /// A list of tables; the ones that are none are told and left out.

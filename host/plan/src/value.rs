@@ -14,6 +14,9 @@ use crate::reading::{Item, Reading, every};
 /// must not overflow.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+const TIMES: &str = "write a time such as `90s`, `10m` or `1h 30m`; at most `720h`";
+const DELAYS: &str = "write a time such as `500ms` or `2s`, or `0s` for none; at most `720h`";
+
 impl Reading<'_> {
     /// Refuses a value with a message, a label and a help.
     pub(crate) fn refuse_value(
@@ -162,6 +165,38 @@ impl Reading<'_> {
 
     /// How long something may take.
     pub(crate) fn duration(&mut self, item: &Item<'_>) -> Result<Duration, Told> {
+        let time = self.time(item, TIMES)?;
+        if !time.is_zero() {
+            return Ok(time);
+        }
+        let message = format!("{} is no time at all", item.name);
+        Err(self.refuse_value(Code::BadDuration, item, message, "not a duration", TIMES))
+    }
+
+    /// How long to wait at first before a further attempt; `0s`: not at all.
+    pub(crate) fn delay(&mut self, item: &Item<'_>) -> Result<Duration, Told> {
+        let time = self.time(item, DELAYS)?;
+        self.whole_milliseconds(item, time)
+    }
+
+    /// How long to wait at most before a further attempt.
+    pub(crate) fn longest_delay(&mut self, item: &Item<'_>) -> Result<Duration, Told> {
+        let time = self.duration(item)?;
+        self.whole_milliseconds(item, time)
+    }
+
+    /// Delays are counted in milliseconds; a part of one would be lost.
+    fn whole_milliseconds(&mut self, item: &Item<'_>, time: Duration) -> Result<Duration, Told> {
+        if time.subsec_nanos().is_multiple_of(1_000_000) {
+            return Ok(time);
+        }
+        let message = format!("{} has a part of a millisecond", item.name);
+        let help = "delays are whole milliseconds: write `1ms` or more";
+        Err(self.refuse_value(Code::BadDuration, item, message, "too fine", help))
+    }
+
+    /// A time of any length up to the longest; `help` says what to write.
+    fn time(&mut self, item: &Item<'_>, help: &str) -> Result<Duration, Told> {
         let Some(text) = item.as_text() else {
             return Err(self.wrong_type(
                 item,
@@ -170,11 +205,9 @@ impl Reading<'_> {
             ));
         };
         let refuse = |reading: &mut Self, message: String| {
-            let help = "write a time such as `90s`, `10m` or `1h 30m`; at most `720h`";
             Err(reading.refuse_value(Code::BadDuration, item, message, "not a duration", help))
         };
         match SpanParser::new().parse_unsigned_duration(text) {
-            Ok(time) if time.is_zero() => refuse(self, format!("{} is no time at all", item.name)),
             Ok(time) if time > LONGEST => refuse(self, format!("{} is too long", item.name)),
             Ok(time) => Ok(time),
             Err(_) => refuse(self, format!("{} is not a duration", item.name)),

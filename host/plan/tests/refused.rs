@@ -1,5 +1,5 @@
-//! What a person reads when a file is refused: every case in `refused/` (plans) and
-//! `refused-config/` (`idumb.toml`), as snapshots.
+//! What a person reads when a file is refused: every case in `refused/` (plans),
+//! `refused-config/` (`idumb.toml`) and `refused-rules/` (rules files), as snapshots.
 //!
 //! Invariant: a case without a snapshot, a snapshot without a case, and an error code
 //! without a case each fail.
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use idumb_core::PhaseId;
-use idumb_plan::{Code, Look, Refused, read_config, read_plan, render, render_as};
+use idumb_plan::{Code, Look, Refused, read_config, read_plan, read_rules, render, render_as};
 use miette::Diagnostic;
 
 fn folder(name: &str) -> PathBuf {
@@ -48,16 +48,29 @@ fn refused_config(name: &str, source: &str) -> Refused {
     }
 }
 
+fn refused_rules(name: &str, source: &str) -> Refused {
+    match read_rules(source, &format!("{name}.toml")) {
+        Ok(file) => panic!("{name} was taken: {file:?}"),
+        Err(refused) => refused,
+    }
+}
+
+/// The folders of cases, and how theirs are read.
+type Refuse = fn(&str, &str) -> Refused;
+const FOLDERS: [(&str, Refuse); 3] = [
+    ("refused", refused_plan),
+    ("refused-config", refused_config),
+    ("refused-rules", refused_rules),
+];
+
 fn all() -> Vec<(&'static str, String, Refused)> {
-    let plans = cases("refused").into_iter().map(|(name, source)| {
-        let refused = refused_plan(&name, &source);
-        ("refused", name, refused)
-    });
-    let configs = cases("refused-config").into_iter().map(|(name, source)| {
-        let refused = refused_config(&name, &source);
-        ("refused-config", name, refused)
-    });
-    plans.chain(configs).collect()
+    let read = |(folder, refuse): (&'static str, Refuse)| {
+        cases(folder).into_iter().map(move |(name, source)| {
+            let refused = refuse(&name, &source);
+            (folder, name, refused)
+        })
+    };
+    FOLDERS.into_iter().flat_map(read).collect()
 }
 
 #[test]
@@ -83,7 +96,7 @@ fn refusals_read_as_they_were_approved() {
 
 #[test]
 fn every_snapshot_has_its_case() {
-    for name in ["refused", "refused-config"] {
+    for (name, _) in FOLDERS {
         let known: BTreeSet<String> = cases(name).into_iter().map(|(name, _)| name).collect();
         for entry in std::fs::read_dir(folder("snapshots").join(name)).expect("snapshots") {
             let file = entry.expect("an entry").file_name().to_string_lossy().into_owned();

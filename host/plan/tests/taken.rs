@@ -3,11 +3,16 @@
 //! Invariant: no mutilation of them makes a reader panic, and the formats' own page is
 //! among them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use idumb_core::{Digest, Mode, PhaseId, Plan, Role};
-use idumb_plan::{read_config, read_plan, render};
+use idumb_core::{
+    Blocker, Checkpoint, CheckpointAt, Digest, Mode, PathGlob, PhaseId, Plan, Policy, Resort, Role,
+    Rule, TaskId,
+};
+use idumb_plan::{Config, Refused, RulesFile, read_config, read_plan, read_rules, render};
+use proptest::prelude::*;
 
 fn source(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/taken").join(name);
@@ -16,6 +21,28 @@ fn source(name: &str) -> String {
 
 fn taken(source: &str) -> Plan {
     read_plan(source, "plan.toml", None).unwrap_or_else(|refused| panic!("{}", render(&refused)))
+}
+
+fn taken_config(source: &str) -> Config {
+    read_config(source, "idumb.toml").unwrap_or_else(|refused| panic!("{}", render(&refused)))
+}
+
+fn taken_rules(source: &str) -> RulesFile {
+    read_rules(source, "night.toml").unwrap_or_else(|refused| panic!("{}", render(&refused)))
+}
+
+fn globs(texts: &[&str]) -> Vec<PathGlob> {
+    texts.iter().map(|text| text.parse().expect("a pattern")).collect()
+}
+
+fn agents<const N: usize>(roles: [(Role, &[&str]); N]) -> BTreeMap<Role, Vec<String>> {
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+    roles.into_iter().map(|(role, agents)| (role, names(agents))).collect()
+}
+
+fn rule(name: &str, on: &[Blocker], then: Resort) -> Rule {
+    let (on, tasks) = (on.to_vec(), Vec::new());
+    Rule { name: name.to_owned(), on, tasks, retry: 0, backoff_ms: None, then }
 }
 
 fn json(plan: &Plan) -> String {
@@ -107,6 +134,11 @@ fn the_documented_plan_is_taken() {
     assert_eq!(plan.phase.to_string(), "1-foundation");
     assert_eq!(plan.tasks[0].timeout, Some(Duration::from_secs(120)));
     assert_eq!(plan.tasks[0].accept[0].text, "The store exists");
+    let checkpoint = Checkpoint { at: CheckpointAt::After, human: true };
+    assert_eq!(plan.tasks[0].checkpoint, Some(checkpoint));
+    let judged = &plan.tasks[0].accept[1];
+    assert!(judged.is_judged());
+    assert_eq!(judged.text, "The names are ones that a newcomer understands");
     assert_eq!(plan.links[0].id.as_str(), "main-uses-store");
 }
 
@@ -114,8 +146,7 @@ fn the_documented_plan_is_taken() {
 fn the_documented_config_is_taken() {
     // The page stands for any digest, and for any agent in a role.
     let source = documented()[1].replace("blake3:…", &Digest::of(b"").to_string());
-    let config =
-        read_config(&source, "idumb.toml").unwrap_or_else(|refused| panic!("{}", render(&refused)));
+    let config = taken_config(&source);
     assert_eq!(config.project.name.as_deref(), Some("notes-api"));
     assert_eq!(config.project.current_phase, Some(2));
     assert_eq!(config.defaults.mode, Some(Mode::Interactive));
@@ -126,6 +157,135 @@ fn the_documented_config_is_taken() {
     assert_eq!(config.agents["writer"].digest, Some(Digest::of(b"")));
     assert_eq!(config.roles[&Role::Verifier], "verifier");
     assert_eq!(config.limits.memory, Some(256 << 20));
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(config.defaults.validation_timeout, seconds(300));
+    assert_eq!(config.defaults.phase_timeout, seconds(8 * 3600));
+    assert_eq!(config.defaults.grace, seconds(30));
+    assert_eq!(config.defaults.backoff, seconds(2));
+    assert_eq!(config.defaults.backoff_cap, seconds(60));
+    let first = Rule {
+        tasks: vec![TaskId::new("P1-T1").unwrap()],
+        retry: 3,
+        backoff_ms: Some(2000),
+        ..rule("idumb.toml rule 1", &[Blocker::Timeout], Resort::Skip)
+    };
+    let second = rule("idumb.toml rule 2", &[Blocker::Trap, Blocker::Denied], Resort::Pause);
+    assert_eq!(config.rules, [first, second]);
+    let policy = Policy {
+        name: "idumb.toml".to_owned(),
+        never: globs(&["secrets/**"]),
+        reads: Some(globs(&["**"])),
+        writes: Some(globs(&["src/**", "docs/**"])),
+        roles: agents([(Role::Builder, &["builder", "writer"]), (Role::Validator, &["strict"])]),
+        same_agent: false,
+    };
+    assert_eq!(config.policy, policy);
+}
+
+#[test]
+fn the_documented_rules_file_is_taken() {
+    let file = taken_rules(&documented()[2]);
+    let first = Rule {
+        retry: 5,
+        backoff_ms: Some(30_000),
+        ..rule("night.toml rule 1", &[Blocker::Error], Resort::Pause)
+    };
+    let both = [Blocker::Failure, Blocker::Rejected];
+    let second = Rule { retry: 1, ..rule("night.toml rule 2", &both, Resort::Skip) };
+    assert_eq!(file.rules, [first, second]);
+    let policy = Policy {
+        name: "night.toml".to_owned(),
+        never: globs(&["deploy/**"]),
+        reads: None,
+        writes: None,
+        roles: agents([(Role::Builder, &["builder"])]),
+        same_agent: true,
+    };
+    assert_eq!(file.policy, policy);
+    assert_eq!(documented().len(), 3, "an example that no test reads");
+}
+
+#[test]
+fn the_page_lists_every_blocker() {
+    let page = documented().join("\n");
+    let all = Blocker::ALL.map(Blocker::as_str).join(", ");
+    assert!(page.contains(&format!("# or a list: {all}\n")), "{page}");
+}
+
+#[test]
+fn a_whole_config_is_read() {
+    let config = taken_config(&source("idumb.toml"));
+    let defaults = &config.defaults;
+    assert_eq!(defaults.validation_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(defaults.phase_timeout, Some(Duration::from_secs(90 * 60)));
+    assert_eq!(defaults.grace, Some(Duration::from_millis(1)));
+    assert_eq!(defaults.backoff, Some(Duration::ZERO));
+    assert_eq!(defaults.backoff_cap, Some(Duration::from_millis(500)));
+    let all = Rule {
+        tasks: ["P1-T1", "P2-T1"].map(|id| TaskId::new(id).unwrap()).to_vec(),
+        retry: 100,
+        backoff_ms: Some(0),
+        ..rule("idumb.toml rule 1", &Blocker::ALL, Resort::Skip)
+    };
+    let judged = Rule {
+        retry: 1,
+        backoff_ms: Some(60_500),
+        ..rule("idumb.toml rule 2", &[Blocker::Judged], Resort::Pause)
+    };
+    let timeout = rule("idumb.toml rule 3", &[Blocker::Timeout], Resort::Fail);
+    assert_eq!(config.rules, [all, judged, timeout]);
+    let policy = Policy {
+        name: "idumb.toml".to_owned(),
+        never: globs(&["secrets/**", "**/*.pem"]),
+        // Nothing at all may be read; without the key, what the plan says.
+        reads: Some(vec![]),
+        writes: Some(globs(&["src/**"])),
+        roles: agents([
+            (Role::Builder, &["writer", "builder"]),
+            (Role::Validator, &["strict"]),
+            (Role::Verifier, &["verifier"]),
+            (Role::IntegrationChecker, &["integration-checker"]),
+        ]),
+        same_agent: false,
+    };
+    assert_eq!(config.policy, policy);
+}
+
+#[test]
+fn a_person_may_name_any_agent_and_widen() {
+    let file = taken_rules(&source("rules.toml"));
+    assert_eq!(file.rules, [rule("night.toml rule 1", &[Blocker::Conflict], Resort::Pause)]);
+    let policy = Policy {
+        name: "night.toml".to_owned(),
+        never: vec![],
+        reads: Some(globs(&["**"])),
+        writes: Some(vec![]),
+        roles: agents([
+            (Role::Builder, &["someone"]),
+            (Role::Validator, &["someone-else", "validator"]),
+        ]),
+        same_agent: true,
+    };
+    assert_eq!(file.policy, policy);
+}
+
+#[test]
+fn a_file_without_a_policy_still_names_one() {
+    let policy = |name: &str| Policy { name: name.to_owned(), ..Policy::default() };
+    assert_eq!(read_config("", "other.toml").unwrap().policy, policy("other.toml"));
+    let file = read_rules("", "night.toml").unwrap();
+    assert_eq!(file, RulesFile { rules: vec![], policy: policy("night.toml") });
+}
+
+#[test]
+fn a_cap_alone_and_an_equal_one_are_taken() {
+    let minute = Some(Duration::from_secs(60));
+    for (source, backoff) in
+        [("backoff_cap = \"1m\"", None), ("backoff_cap = \"1m\"\nbackoff = \"60s\"", minute)]
+    {
+        let config = taken_config(&format!("[defaults]\n{source}\n"));
+        assert_eq!((config.defaults.backoff, config.defaults.backoff_cap), (backoff, minute));
+    }
 }
 
 #[test]
@@ -148,32 +308,179 @@ fn places(source: &str) -> impl Iterator<Item = usize> + '_ {
     source.char_indices().map(|(at, _)| at).chain([source.len()])
 }
 
+/// Reads a text in one of the formats; what is wrong with it, if anything.
+type Read = fn(&str) -> Option<Refused>;
+
+const PLAN: Read = |source| read_plan(source, "plan.toml", None).err();
+const CONFIG: Read = |source| read_config(source, "idumb.toml").err();
+const RULES: Read = |source| read_rules(source, "night.toml").err();
+
+/// Reads `source`: a refusal can be shown, and steers no terminal.
+fn reads(read: Read, source: &str) {
+    let Some(refused) = read(source) else { return };
+    assert!(!refused.problems().is_empty());
+    let shown = render(&refused);
+    assert!(!shown.is_empty() && !shown.contains(['\u{0}', '\u{1b}', '\r']), "{shown:?}");
+}
+
 #[test]
-fn a_cut_plan_never_makes_a_reader_panic() {
-    for name in ["kinds.toml", "non-ascii.toml"] {
+fn a_cut_file_never_makes_a_reader_panic() {
+    let files = [
+        ("kinds.toml", PLAN, CONFIG),
+        ("non-ascii.toml", PLAN, CONFIG),
+        ("idumb.toml", CONFIG, RULES),
+        ("rules.toml", RULES, CONFIG),
+    ];
+    for (name, read, other) in files {
         let source = source(name);
         for at in places(&source) {
             for part in [&source[..at], &source[at..]] {
-                if let Err(refused) = read_plan(part, name, None) {
-                    assert!(!render(&refused).is_empty());
-                }
-                let _ = read_config(part, name);
+                reads(read, part);
+                // Another format's file is mostly unknown keys.
+                let _ = other(part);
             }
         }
     }
 }
 
 #[test]
-fn a_changed_plan_never_makes_a_reader_panic() {
-    let source = source("kinds.toml").replace('\n', "\r\n");
+fn a_changed_file_never_makes_a_reader_panic() {
     let spoilers =
         ["", "\"", "'", "[", "]", "{", "=", "\n", "\r", "\u{0}", "\u{1b}", "é", "🦀", "-", "9"];
-    for (index, at) in places(&source).enumerate() {
-        let spoiler = spoilers[index % spoilers.len()];
-        let rest = source[at..].chars().next().map_or(0, char::len_utf8);
-        let spoilt = format!("{}{spoiler}{}", &source[..at], &source[at + rest..]);
-        if let Err(refused) = read_plan(&spoilt, "plan.toml", None) {
-            assert!(!render(&refused).contains(['\u{0}', '\u{1b}', '\r']));
+    for (name, read) in [("kinds.toml", PLAN), ("idumb.toml", CONFIG), ("rules.toml", RULES)] {
+        let source = source(name).replace('\n', "\r\n");
+        for (index, at) in places(&source).enumerate() {
+            let spoiler = spoilers[index % spoilers.len()];
+            let rest = source[at..].chars().next().map_or(0, char::len_utf8);
+            reads(read, &format!("{}{spoiler}{}", &source[..at], &source[at + rest..]));
+        }
+    }
+}
+
+/// Keys of the formats, each where it belongs or not.
+const KEYS: &[&str] = &[
+    "id",
+    "title",
+    "checkpoint",
+    "human",
+    "timeout",
+    "phase_timeout",
+    "backoff",
+    "backoff_cap",
+    "on",
+    "tasks",
+    "retry",
+    "then",
+    "never",
+    "reads",
+    "writes",
+    "roles",
+    "same_agent",
+    "builder",
+    "validator",
+    "path",
+    "role",
+    "digest",
+    "judged",
+    "accept",
+    "policy",
+    "rules",
+    "kind",
+    "text",
+    "\"\\u001b\"",
+];
+
+/// Values of every type, right and wrong for most keys.
+const VALUES: &[&str] = &[
+    "\"none\"",
+    "\"after\"",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "101",
+    "9223372036854775807",
+    "0x10",
+    "1.5",
+    "nan",
+    "2025-01-01",
+    "\"0s\"",
+    "\"1ns\"",
+    "\"2s\"",
+    "\"720h 1ns\"",
+    "\"99999999999999999999h\"",
+    "\"\"",
+    "\"\\u001b[2J\"",
+    "\"judged\"",
+    "\"timeout\"",
+    "\"skip\"",
+    "\"builder\"",
+    "[]",
+    "[[]]",
+    "[\"trap\", \"trap\"]",
+    "[\"failure\", 1]",
+    "[\"src/**\", \"../x\"]",
+    "[{}]",
+    "[{ judged = \"It reads well\" }]",
+    "[{ on = \"trap\", then = \"fail\" }]",
+    "{}",
+    "{ builder = [\"builder\"] }",
+    "{ same_agent = true }",
+    "\"\"\"\nmany\nlines\"\"\"",
+];
+
+/// Headers, and the formats that have them, or nearly.
+const HEADERS: &[(&str, &[Read])] = &[
+    ("[[tasks]]", &[PLAN]),
+    ("[[tasks.accept]]", &[PLAN]),
+    ("[project]", &[CONFIG]),
+    ("[defaults]", &[CONFIG]),
+    ("[agents.writer]", &[CONFIG]),
+    ("[[rules]]", &[CONFIG, RULES]),
+    ("[policy]", &[CONFIG, RULES]),
+    ("[policy.roles]", &[CONFIG, RULES]),
+    ("[rules]", &[RULES]),
+    ("[[policy]]", &[RULES]),
+];
+
+#[test]
+fn no_value_of_any_key_makes_a_reader_panic() {
+    for (header, readers) in HEADERS {
+        for key in KEYS {
+            for value in VALUES {
+                let source = format!("{header}\n{key} = {value}\n");
+                for read in *readers {
+                    reads(*read, &source);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Files of the formats' own words in any order: what random characters never reach,
+    /// since they are no TOML.
+    #[test]
+    fn no_mixture_of_the_formats_words_makes_a_reader_panic(
+        sections in prop::collection::vec(
+            (
+                prop::sample::select(HEADERS),
+                prop::collection::btree_map(
+                    prop::sample::select(KEYS),
+                    prop::sample::select(VALUES),
+                    0..6,
+                ),
+            ),
+            0..5,
+        )
+    ) {
+        let section = |((header, _), lines): &((&str, &[Read]), BTreeMap<&str, &str>)| {
+            let lines: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+            format!("{header}\n{lines}")
+        };
+        let source: String = sections.iter().map(section).collect();
+        for read in [PLAN, CONFIG, RULES] {
+            reads(read, &source);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Family {
     pub(super) kinds: &'static [Kind],
     /// Keys beside the arguments.
     pub(super) beside: &'static [&'static str],
+    /// The kinds of the other family, and what to do about one that stands here.
+    pub(super) elsewhere: (&'static [Kind], &'static str),
 }
 
 impl Family {
@@ -96,9 +98,11 @@ fn spelling(
             };
             let mut strange = table.keys().filter(|(key, _)| !known(key));
             let first = strange.next();
+            let elsewhere = |key: &str| family.elsewhere.0.iter().any(|kind| kind.name == key);
+            let other = table.keys().find(|(key, _)| elsewhere(key));
             let close =
                 table.keys().find(|(key, _)| !known(key) && nearest(key, family.names()).is_some());
-            match close.or(first) {
+            match other.or(close).or(first) {
                 Some((key, span)) => Err(unknown_kind(reading, family, Some(key), span)),
                 None => Err(unknown_kind(reading, family, None, table.span.clone())),
             }
@@ -125,7 +129,12 @@ fn unknown_kind(
     let (message, help) = match name {
         Some(name) => (
             format!("no kind of {} is called `{name}`", noun.trim_start_matches("a ")),
-            meant(name, family.names(), "the kinds are"),
+            match family.elsewhere {
+                (kinds, what) if kinds.iter().any(|kind| kind.name == name) => {
+                    format!("`{name}` {what}")
+                }
+                _ => meant(name, family.names(), "the kinds are"),
+            },
         ),
         None => (
             format!("{noun} names its kind, and this one has none"),
@@ -276,6 +285,7 @@ fn argument(
         }
         Shape::Looked => Ok(Value::from(reading.literal(item)?.as_str())),
         Shape::Text => Ok(Value::from(reading.text(item)?)),
+        Shape::Claim => Ok(Value::from(reading.words(item)?)),
         Shape::Words => Ok(Value::from(reading.sought(item)?)),
         Shape::Flag => Ok(Value::from(reading.flag(item)?)),
         Shape::Count(least) => Ok(Value::from(reading.number(item, least..=MOST)?)),

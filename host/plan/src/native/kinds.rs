@@ -3,6 +3,8 @@
 //! Invariant: an argument that a kind takes is checked by its [`Shape`] before an agent
 //! sees it; a test compares these tables with the ones of `wit/README.md`.
 
+use idumb_core::Criterion;
+
 /// What an argument's value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -16,6 +18,8 @@ pub(crate) enum Shape {
     Text,
     /// A text that is not empty: the empty one is everywhere.
     Words,
+    /// What must hold, in words.
+    Claim,
     /// True or false.
     Flag,
     /// A whole number, this or more.
@@ -75,7 +79,7 @@ const fn may(name: &'static str, shape: Shape) -> Arg {
 }
 
 use Shape::{
-    Count, Flag, Format, Json, Looked, Patterns, Pointer, Read, Regex, Text, Words, Written,
+    Claim, Count, Flag, Format, Json, Looked, Patterns, Pointer, Read, Regex, Text, Words, Written,
 };
 
 /// What the built-in builder can do.
@@ -105,7 +109,7 @@ pub(crate) const STEPS: &[Kind] = &[
     },
 ];
 
-/// What the built-in validator can check.
+/// What the built-in validator can check, and what only a person can judge.
 pub(crate) const CRITERIA: &[Kind] = &[
     Kind { name: "exists", args: &[must("path", Looked)] },
     Kind { name: "absent", args: &[must("path", Looked)] },
@@ -126,6 +130,7 @@ pub(crate) const CRITERIA: &[Kind] = &[
         name: "lines",
         args: &[must("path", Looked), may("min", Count(0)), may("max", Count(0))],
     },
+    Kind { name: Criterion::JUDGED, args: &[must("text", Claim)] },
 ];
 
 /// The formats of `equals`.

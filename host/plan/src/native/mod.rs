@@ -5,14 +5,13 @@
 
 mod kinded;
 mod kinds;
-mod names;
 mod order;
 mod says;
 mod task;
 
 use idumb_core::{CriterionId, Digest, Link, PhaseId, Plan, Task, TaskId};
 
-use self::names::Names;
+use crate::names::Names;
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::names::Names;
+use crate::names::Names;
 use crate::problem::{Code, Problem, Span, Told};
 use crate::reading::{Reading, every};
 use crate::suggest::meant;

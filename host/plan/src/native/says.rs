@@ -1,7 +1,9 @@
 //! What a criterion says, where its author did not.
 //!
-//! Invariant: one line, of a length that fits beside a verdict.
+//! Invariant: one line, of a length that fits beside a verdict; but what a person judges
+//! is in the author's own words, whole.
 
+use idumb_core::Criterion;
 use serde_json::{Map, Value};
 
 /// The most characters of the plan's text that are repeated.
@@ -38,6 +40,9 @@ pub(super) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
             (None, Some(max)) => format!("{path} has at most {}", lines(max)),
             (None, None) => format!("{path} has lines"),
         },
+        Criterion::JUDGED => {
+            args.get("text").and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
         _ => format!("{kind} holds for {path}"),
     }
 }
@@ -82,6 +87,7 @@ mod tests {
             ("lines", json!({"path": "a", "max": 9}), "`a` has at most 9 lines"),
             ("lines", json!({"path": "a", "min": 1, "max": 9}), "`a` has 1 to 9 lines"),
             ("lines", json!({"path": "a", "min": 3, "max": 3}), "`a` has 3 lines"),
+            ("judged", json!({"text": "It reads\nwell"}), "It reads\nwell"),
         ];
         for (kind, args, expected) in table {
             assert_eq!(said(kind, args), expected);

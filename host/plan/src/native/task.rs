@@ -5,15 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use idumb_core::{Capability, Criterion, CriterionId, Grants, Step, Task, TaskId};
+use idumb_core::{
+    Capability, Checkpoint, CheckpointAt, Criterion, CriterionId, Grants, Step, Task, TaskId,
+};
 
 use super::kinded::{Family, read_kinded};
 use super::kinds::{CRITERIA, STEPS};
-use super::names::Names;
 use super::order::Draft;
 use super::says::sentence;
+use crate::names::Names;
 use crate::problem::{Code, Problem, Told};
 use crate::reading::{Item, Reading, Table, every};
+use crate::suggest::meant;
 
 const KEYS: &[&str] = &[
     "id",
@@ -26,6 +29,8 @@ const KEYS: &[&str] = &[
     "artifacts",
     "timeout",
     "retries",
+    "checkpoint",
+    "human",
     "options",
     "steps",
     "accept",
@@ -37,9 +42,18 @@ const BUILDER: &str = "builder";
 /// The most further attempts.
 const MOST_RETRIES: u32 = 10;
 
-const STEP: Family = Family { noun: "a step", kinds: STEPS, beside: &["kind"] };
-const CRITERION: Family =
-    Family { noun: "a criterion", kinds: CRITERIA, beside: &["kind", "id", "says"] };
+const STEP: Family = Family {
+    noun: "a step",
+    kinds: STEPS,
+    beside: &["kind"],
+    elsewhere: (CRITERIA, "is a kind of criterion: put it into `accept`"),
+};
+const CRITERION: Family = Family {
+    noun: "a criterion",
+    kinds: CRITERIA,
+    beside: &["kind", "id", "says"],
+    elsewhere: (STEPS, "is a kind of step: put it into `steps`"),
+};
 
 /// Reads a task; what it waits for is given also where the task is refused.
 pub(super) fn read_task(
@@ -112,6 +126,7 @@ fn rest(
     let artifacts = artifacts(reading, table, grants.as_ref());
     let timeout = table.get("timeout").map(|item| reading.duration(&item)).transpose();
     let retries = table.get("retries").map(|item| reading.small_number(&item, 0..=MOST_RETRIES));
+    let checkpoint = checkpoint(reading, table);
     let options = options(reading, table);
     let steps = steps(reading, table, agent.ok(), grants.as_ref());
     let accept = accept(reading, table, id.as_ref().map_err(|told| *told), criteria);
@@ -127,7 +142,7 @@ fn rest(
         artifacts: artifacts?,
         timeout: timeout?,
         retries: retries.transpose()?.unwrap_or_default(),
-        checkpoint: None,
+        checkpoint: checkpoint?,
         steps: steps?,
         options: options?,
         accept: accept?,
@@ -151,6 +166,42 @@ fn agent<'t>(reading: &mut Reading<'_>, table: &Table<'t>) -> Result<&'t str, To
     // An agent's name has the same letters as a task's id.
     reading.id::<TaskId>(&item)?;
     reading.text(&item)
+}
+
+/// Where a person decides, and whether in auto mode too.
+fn checkpoint(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Option<Checkpoint>, Told> {
+    let written = table.get("checkpoint");
+    let at = written.as_ref().map(|item| checkpoint_at(reading, item)).transpose();
+    let human = table.get("human").map(|item| Ok((reading.flag(&item)?, item))).transpose();
+    let (at, human) = (at?.flatten(), human?);
+    match (at, human) {
+        (Some(at), human) => {
+            Ok(Some(Checkpoint { at, human: human.is_some_and(|(human, _)| human) }))
+        }
+        (None, Some((true, item))) => {
+            let message = "a person is to decide, and no checkpoint says when";
+            let mut problem = Problem::new(Code::NoCheckpoint, item.span, message).label("when?");
+            if let Some(none) = written {
+                problem = problem.also(none.span, "no checkpoint");
+            }
+            let help = "say when: `checkpoint = \"before\"` or `checkpoint = \"after\"`";
+            Err(reading.refuse(problem.help(help)))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+fn checkpoint_at(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Option<CheckpointAt>, Told> {
+    match reading.text(item)? {
+        "none" => Ok(None),
+        "before" => Ok(Some(CheckpointAt::Before)),
+        "after" => Ok(Some(CheckpointAt::After)),
+        other => {
+            let help = meant(other, ["none", "before", "after"], "the checkpoints are");
+            let message = format!("no checkpoint is called `{other}`");
+            Err(reading.refuse_value(Code::UnknownCheckpoint, item, message, "unknown", help))
+        }
+    }
 }
 
 /// The promised files.
