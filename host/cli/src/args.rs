@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use idumb_core::Mode;
+use idumb_core::{Mode, RunId};
 
 /// Runs other people's agents on your code, safely.
 ///
@@ -16,7 +16,7 @@ use idumb_core::Mode;
 #[derive(Debug, Parser)]
 #[command(name = "idumb", version, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 done, 1 internal error, 2 usage, 10-14 for E001-E005, \
-    20 paused and waiting, 130 interrupted with the state saved.")]
+    20 paused and waiting, 21 grants refused, 130 interrupted or cancelled with the state saved.")]
 pub(crate) struct Cli {
     /// Work on the project in this folder [default: the nearest folder above with `.idumb`
     /// or `idumb.toml`]
@@ -33,8 +33,16 @@ pub(crate) enum Command {
     ExecutePhase(ExecutePhase),
     /// Show where a phase's latest run stands
     Status(Status),
+    /// Bring the run that is going on to rest; --resume goes on with it
+    Pause(Pause),
+    /// Give a run up; what was integrated stays
+    Cancel(Cancel),
+    /// Answer a prompt of a run, whether it is going on or rests
+    Answer(Answer),
     /// Show what happened in a phase's latest run
     Log(Log),
+    /// Show a recorded run as it went, in the live display
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -59,9 +67,23 @@ pub(crate) struct ExecutePhase {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
+    /// How long the whole phase may take before it is paused [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) phase_timeout: Option<Duration>,
+
+    /// Rules and policy of your own: what auto mode decides, and what nobody may touch;
+    /// they come before those of `idumb.toml`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+
     /// Go on with the phase's paused, interrupted or failed run
     #[arg(long)]
     pub(crate) resume: bool,
+
+    /// Resume though the plan or the agents changed: completed tasks stay done whose
+    /// definition and inputs did not change; the others run again
+    #[arg(long, requires = "resume")]
+    pub(crate) replan: bool,
 
     /// Begin a new run though there is one that could be resumed, or that was completed
     #[arg(long, conflicts_with = "resume")]
@@ -79,6 +101,53 @@ pub(crate) struct ExecutePhase {
 pub(crate) struct Status {
     /// The phase's number or name [default: that of the latest run]
     pub(crate) phase: Option<String>,
+
+    /// Wait until the run rests, and exit as it does
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// How to print: text for people, or one JSON object for programs
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub(crate) format: StatusFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
+    /// The run, such as `phase-1-r2` [default: the latest]
+    pub(crate) run: Option<RunId>,
+
+    /// Stop what is under way at once; it runs again after --resume
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The run, such as `phase-1-r2` [default: the latest]
+    pub(crate) run: Option<RunId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Answer {
+    /// The run, such as `phase-1-r2`
+    pub(crate) run: RunId,
+
+    /// The prompt's number; `idumb status` lists the open ones
+    pub(crate) prompt: u32,
+
+    /// The chosen option
+    #[arg(long, value_name = "OPTION")]
+    pub(crate) choose: String,
+
+    /// A word to the agent, for choices that have it try again
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -90,9 +159,38 @@ pub(crate) struct Log {
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
 
+    /// Only what this agent did
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<String>,
+
+    /// Only events of this kind, such as `task_succeeded`; may be given more than once
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+
+    /// Go on with what happens, until the run rests
+    #[arg(long)]
+    pub(crate) follow: bool,
+
     /// Which paths each attempt read, wrote and was refused
     #[arg(long)]
     pub(crate) files: bool,
+
+    /// Who was allowed what, by whom
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) grants: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The phase's number or name [default: that of the latest run]
+    pub(crate) phase: Option<String>,
+
+    /// How many times as fast as it went; 0: without any delay [default: 10 on a terminal, else 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) speed: Option<u32>,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -5,21 +5,24 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    Control, Effect, Epoch, Event, Input, Millis, PauseCause, Plan, Prompt, Run, RunOutcome,
-    Stamped, StateDocument, TaskId,
+    Control, Effect, Epoch, Input, Lease, Mode, PauseCause, Prompt, Run, RunOutcome, TaskId,
 };
-use idumb_journal::{Journal, NewEvent, NewRun, Outcome, StateDir, write_state};
+use idumb_journal::{StateDir, write_state};
 use idumb_sandbox::Question;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fault::{DONE, INTERRUPTED, PAUSED};
-use crate::prompt::{self, Answer};
+use crate::clock::Clock;
+use crate::control::{Reply, Request};
+use crate::fault::{DONE, INTERRUPTED, PAUSED, REFUSED};
+use crate::prompt::{self, Asking, Said};
+use crate::record::Recorder;
 use crate::report::{Notice, Reporter, Scene};
+use crate::text::{lines, printable};
 use crate::workshop::Workshop;
 
 /// What arrives at the loop.
@@ -28,117 +31,187 @@ pub(crate) enum Message {
     Input(Input),
     /// An agent asks, and waits.
     Ask { task: TaskId, epoch: Epoch, question: Question, reply: oneshot::Sender<Option<String>> },
-    /// The person answered, or did not.
-    Answered(u32, Answer),
+    /// A line from the terminal; none: its end.
+    Line(Option<String>),
+    /// Another process asks, and waits.
+    Asked(Request, oneshot::Sender<Reply>),
+}
+
+/// What wakes the loop.
+enum Woken {
+    By(Option<Message>),
+    Notice(Notice),
+    Interrupt,
+    Terminate,
+    Timeout,
 }
 
 /// Drives one run to its end or to a rest.
 pub(crate) struct Driver {
     pub(crate) run: Run,
-    pub(crate) journal: Journal,
+    pub(crate) recorder: Recorder,
     pub(crate) state: StateDir,
     pub(crate) workshop: Arc<Workshop>,
     pub(crate) reporters: Vec<Box<dyn Reporter>>,
     pub(crate) messages: mpsc::UnboundedReceiver<Message>,
     /// What agents say while they work.
-    notices: mpsc::Receiver<Notice>,
-    /// Whether the run is in the journal yet.
-    pub(crate) recorded: bool,
+    pub(crate) notices: mpsc::Receiver<Notice>,
+    pub(crate) clock: Clock,
+    pub(crate) desk: prompt::Desk,
     waiting: BTreeMap<u64, oneshot::Sender<Option<String>>>,
     next_token: u64,
     prompts: VecDeque<Prompt>,
-    asking: Option<u32>,
-    document: Option<StateDocument>,
+    asking: Option<Asking>,
+    /// Sent once what they are about is durable.
+    replies: Vec<(oneshot::Sender<Reply>, Reply)>,
+    document: Document,
+    interrupts: u32,
 }
 
-/// Wall-clock time; for display and durations only.
-pub(crate) fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// When the state document was, and is to be, written.
+#[derive(Default)]
+struct Document {
+    /// Something happened since.
+    old: bool,
+    /// Not before then: writing it must stay a small part of the work.
+    not_before: Option<Instant>,
+}
+
+/// How much longer than it takes the state document is left alone.
+const REST_OF_DOCUMENT: u32 = 20;
+
+/// What a driver works with.
+pub(crate) struct Parts {
+    pub(crate) run: Run,
+    pub(crate) recorder: Recorder,
+    pub(crate) state: StateDir,
+    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) reporters: Vec<Box<dyn Reporter>>,
+    pub(crate) messages: mpsc::UnboundedReceiver<Message>,
+    pub(crate) notices: mpsc::Receiver<Notice>,
+    pub(crate) clock: Clock,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        run: Run,
-        recorded: bool,
-        journal: Journal,
-        state: StateDir,
-        workshop: Arc<Workshop>,
-        (messages, notices): (mpsc::UnboundedReceiver<Message>, mpsc::Receiver<Notice>),
-        reporters: Vec<Box<dyn Reporter>>,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let desk = prompt::Desk::new(parts.workshop.messages.clone());
         Self {
-            run,
-            journal,
-            state,
-            workshop,
-            reporters,
-            messages,
-            notices,
-            recorded,
+            run: parts.run,
+            recorder: parts.recorder,
+            state: parts.state,
+            workshop: parts.workshop,
+            reporters: parts.reporters,
+            messages: parts.messages,
+            notices: parts.notices,
+            clock: parts.clock,
+            desk,
             waiting: BTreeMap::new(),
             next_token: 0,
             prompts: VecDeque::new(),
             asking: None,
-            document: None,
+            replies: Vec::new(),
+            document: Document::default(),
+            interrupts: 0,
         }
     }
 
     /// Goes on until the run rests; answers the exit status.
     pub(crate) async fn drive(mut self) -> Result<u8> {
-        let mut interrupts = 0;
         // One listener for the whole run: a new one would miss what came before it.
         let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        if self.run.config().mode == Mode::Interactive && !prompt::is_attended() {
+            self.input(Input::Unattended);
+        }
         loop {
             self.record_and_show()?;
             self.act()?;
             if self.run.is_at_rest() {
                 break;
             }
-            let message = tokio::select! {
-                message = self.messages.recv() => message,
-                Some(notice) = self.notices.recv() => {
-                    self.notice(&notice);
-                    continue;
+            match self.wait(&mut interrupt, &mut terminate, &mut hang_up).await {
+                Woken::By(Some(message)) => {
+                    let mut next = Some(message);
+                    while let Some(message) = next {
+                        self.take(message);
+                        next = self.messages.try_recv().ok();
+                    }
                 }
-                _ = interrupt.recv() => None,
-                _ = terminate.recv() => None,
-            };
-            if message.is_none() {
-                // The workshop holds a sender: only a signal gives nothing.
-                interrupts += 1;
-                if interrupts > 1 {
+                // The workshop holds a sender: it does not end before the driver.
+                Woken::By(None) | Woken::Timeout => self.input(Input::Tick),
+                Woken::Notice(notice) => self.notice(&notice),
+                Woken::Interrupt if self.interrupts >= 2 => {
                     self.finish()?;
                     return Ok(INTERRUPTED);
                 }
-                self.interrupted();
-                continue;
-            }
-            let mut next = message;
-            while let Some(message) = next {
-                self.take(message);
-                next = self.messages.try_recv().ok();
+                Woken::Interrupt => self.interrupted(),
+                Woken::Terminate => self.stop("told to terminate"),
             }
         }
         self.finish()?;
-        Ok(match &self.run.state().control {
+        Ok(self.status())
+    }
+
+    async fn wait(
+        &mut self,
+        interrupt: &mut Signal,
+        terminate: &mut Signal,
+        hang_up: &mut Signal,
+    ) -> Woken {
+        let due = self.run.poll_timeout().map(|up| self.clock.instant(up));
+        let document = self.document.not_before.filter(|_| self.document.old);
+        let next = due.into_iter().chain(document).min();
+        tokio::select! {
+            message = self.messages.recv() => Woken::By(message),
+            Some(notice) = self.notices.recv() => Woken::Notice(notice),
+            _ = interrupt.recv() => Woken::Interrupt,
+            _ = terminate.recv() => Woken::Terminate,
+            _ = hang_up.recv() => Woken::Terminate,
+            () = until(next) => Woken::Timeout,
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match &self.run.state().control {
             Control::Finished(RunOutcome::Completed) => DONE,
             Control::Finished(RunOutcome::Failed { code, .. }) => code.exit_status(),
-            _ if interrupts > 0 => INTERRUPTED,
+            Control::Finished(RunOutcome::Refused { .. }) => REFUSED,
+            Control::Finished(RunOutcome::Cancelled { .. }) => INTERRUPTED,
+            _ if self.interrupts > 0 => INTERRUPTED,
             _ => PAUSED,
-        })
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.run.handle(self.clock.now(), input);
     }
 
     fn interrupted(&mut self) {
-        let note = "finishing what is under way, then pausing; press Ctrl-C again to stop at once";
-        self.notice(&Notice::Host(note.to_owned()));
+        if self.interrupts > 0 {
+            let note = "stopping what is under way; press Ctrl-C again to leave at once";
+            self.notice(&Notice::Host(note.to_owned()));
+            self.stop("interrupted with Ctrl-C");
+            return;
+        }
+        self.interrupts += 1;
+        let grace = idumb_core::duration_text(self.run.config().timeouts.grace_ms);
+        let note = format!(
+            "pausing: what is under way gets {grace} to end; press Ctrl-C again to stop it now"
+        );
+        self.notice(&Notice::Host(note));
         let reason = "interrupted with Ctrl-C".to_owned();
-        self.run.handle(now(), Input::Pause { cause: PauseCause::User, reason });
+        self.input(Input::Pause { cause: PauseCause::User, reason });
+    }
+
+    fn stop(&mut self, reason: &str) {
+        self.interrupts += 1;
+        self.input(Input::Stop { reason: reason.to_owned() });
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.write_document()?;
+        self.recorder.snapshot(&self.run, true)?;
+        self.write_document(true)?;
         for reporter in &mut self.reporters {
             reporter.finished();
         }
@@ -153,7 +226,7 @@ impl Driver {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Input(input) => self.run.handle(now(), input),
+            Message::Input(input) => self.input(input),
             Message::Ask { task, epoch, question, reply } => {
                 self.next_token += 1;
                 let token = self.next_token;
@@ -161,83 +234,110 @@ impl Driver {
                 let options =
                     question.choices.into_iter().map(|choice| (choice.id, choice.text)).collect();
                 let question = question.text;
-                self.run.handle(now(), Input::Ask { task, epoch, token, question, options });
+                self.input(Input::Ask { task, epoch, token, question, options });
             }
-            Message::Answered(prompt, answer) => self.answered(prompt, answer),
+            Message::Line(line) => self.heard(line.as_deref()),
+            Message::Asked(request, reply) => {
+                let answer = self.follow(request);
+                self.replies.push((reply, answer));
+            }
         }
     }
 
-    fn answered(&mut self, prompt: u32, answer: Answer) {
-        self.asking = None;
-        for reporter in &mut self.reporters {
-            reporter.resumed();
+    /// Does what another process asks for.
+    fn follow(&mut self, request: Request) -> Reply {
+        let id = self.run.config().run.clone();
+        if request.run() != &id {
+            return Reply::Refused(format!("it is {id} that runs, not {}", request.run()));
         }
-        let input = match answer {
-            Answer::Chosen(choice) => Input::Answer { prompt, choice },
-            Answer::Left => {
-                let reason = "a decision was left open".to_owned();
-                Input::Pause { cause: PauseCause::User, reason }
+        match request {
+            Request::Pause { now: false, .. } => {
+                let reason = "asked for with `idumb pause`".to_owned();
+                self.input(Input::Pause { cause: PauseCause::User, reason });
+                Reply::Done(format!("{id} pauses at the next safe point"))
             }
-            Answer::NoTerminal => {
-                let reason = "a decision is needed and there is no terminal to ask at; \
-                    resume at one, or with --mode=auto"
-                    .to_owned();
-                Input::Pause { cause: PauseCause::User, reason }
+            Request::Pause { now: true, .. } => {
+                self.input(Input::Stop { reason: "asked for with `idumb pause --now`".to_owned() });
+                Reply::Done(format!("{id} stops what is under way, and pauses"))
             }
+            Request::Cancel { .. } => {
+                self.input(Input::Cancel { reason: "asked for with `idumb cancel`".to_owned() });
+                Reply::Done(format!("{id} is given up"))
+            }
+            Request::Answer { prompt, choice, note, .. } => {
+                let refused = refused_answer(&self.run, prompt, &choice);
+                if let Some(why) = refused {
+                    return Reply::Refused(why);
+                }
+                let text = format!("prompt {prompt} of {id}: {choice}");
+                self.input(Input::Answer { prompt, choice, note });
+                Reply::Done(text)
+            }
+        }
+    }
+
+    /// What the person at the terminal typed.
+    fn heard(&mut self, line: Option<&str>) {
+        self.desk.has_read();
+        let Some(asking) = &mut self.asking else {
+            return;
         };
-        self.run.handle(now(), input);
+        let Some(line) = line else {
+            let reason = "a decision was left open".to_owned();
+            self.close_question();
+            self.input(Input::Pause { cause: PauseCause::User, reason });
+            return;
+        };
+        match asking.hear(line) {
+            Said::More(text) => self.desk.go_on(&text),
+            Said::Chosen(choice, note) => {
+                let prompt = asking.prompt.id;
+                self.close_question();
+                self.input(Input::Answer { prompt, choice, note });
+            }
+        }
+    }
+
+    fn close_question(&mut self) {
+        if self.asking.take().is_some() {
+            for reporter in &mut self.reporters {
+                reporter.resumed();
+            }
+        }
     }
 
     /// Makes every pending event durable, all in one transaction, then shows each.
     fn record_and_show(&mut self) -> Result<()> {
-        let mut events: Vec<Stamped> = Vec::new();
-        while let Some(event) = self.run.poll_event() {
-            events.push(event);
+        let events = self.recorder.record(&mut self.run)?;
+        for (reply, answer) in self.replies.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
         }
-        let Some(last) = events.last() else { return Ok(()) };
-        let at = last.at;
-        let rows = rows(&events)?;
-        let id = self.run.config().run.clone();
-        let outcome = outcome_of(&events, at);
-        if !self.recorded {
-            let plan = serde_json::to_string(self.run.plan())?;
-            let new = NewRun {
-                run: &id,
-                phase: &self.run.plan().phase,
-                plan_digest: self.run.plan().digest,
-                plan: &plan,
-                started_at: at,
-            };
-            self.journal.begin_run(&new, &rows)?;
-            self.recorded = true;
-            if outcome.is_some() {
-                self.journal.append_with_outcome(&id, &[], outcome)?;
-            }
-        } else if reopened(&events) || outcome.is_some() {
-            self.journal.append_with_outcome(&id, &rows, outcome)?;
-        } else {
-            self.journal.append(&id, &rows)?;
+        if events.is_empty() {
+            return Ok(());
         }
-        let progress = self.run.progress(at);
-        let scene = Scene { plan: self.run.plan(), state: self.run.state(), progress };
+        self.document.old = true;
+        let answered = |asking: &Asking| self.run.state().prompt(asking.prompt.id).is_none();
+        if self.asking.as_ref().is_some_and(answered) {
+            self.close_question();
+            self.notice(&Notice::Host("the question was answered, or fell away".to_owned()));
+        }
+        let scene = Scene::new(&self.run, self.clock.now());
         for event in &events {
             for reporter in &mut self.reporters {
                 reporter.event(event, &scene);
             }
         }
-        Ok(())
+        self.recorder.snapshot(&self.run, false)
     }
 
     fn act(&mut self) -> Result<()> {
         while let Some(effect) = self.run.poll_effect() {
             match effect {
-                Effect::WriteState { document, wanted } => {
-                    self.document = Some(document);
-                    if wanted {
-                        self.write_document()?;
-                        self.run.handle(now(), Input::StateWritten);
-                        self.record_and_show()?;
-                    }
+                Effect::WriteState { document } => {
+                    self.write(&document)?;
+                    self.input(Input::StateWritten);
+                    self.record_and_show()?;
                 }
                 Effect::Ask { prompt } => self.prompts.push_back(prompt),
                 Effect::Reply { token, choice } => {
@@ -246,111 +346,104 @@ impl Driver {
                         let _ = reply.send(choice);
                     }
                 }
+                Effect::Stop { lease } => self.tell_to_stop(lease),
                 work => self.workshop.start(work, self.run.state()),
             }
         }
-        self.write_document()?;
+        self.write_document(false)?;
         self.ask_next();
         Ok(())
     }
 
-    fn write_document(&mut self) -> Result<()> {
-        if let Some(document) = self.document.take() {
-            let mut text = serde_json::to_vec_pretty(&document)?;
-            text.push(b'\n');
-            write_state(&self.state, &text)?;
+    fn tell_to_stop(&mut self, lease: Lease) {
+        self.workshop.start(Effect::Stop { lease }, self.run.state());
+    }
+
+    /// Writes the state document if it is old, and it is time or has to be.
+    fn write_document(&mut self, now: bool) -> Result<()> {
+        let wait = self.document.not_before.is_some_and(|time| Instant::now() < time);
+        if !self.document.old || (wait && !now && !self.run.is_at_rest()) {
+            return Ok(());
         }
+        let document = self.run.state_document(self.clock.now());
+        self.write(&document)
+    }
+
+    fn write(&mut self, document: &idumb_core::StateDocument) -> Result<()> {
+        let begun = Instant::now();
+        let mut text = serde_json::to_vec_pretty(document)?;
+        text.push(b'\n');
+        write_state(&self.state, &text)?;
+        let took = begun.elapsed();
+        self.document.old = false;
+        self.document.not_before = Some(Instant::now() + took * REST_OF_DOCUMENT);
         Ok(())
     }
 
     /// Asks the next question that is still open, one at a time.
     fn ask_next(&mut self) {
-        if self.asking.is_some() {
-            return;
-        }
-        let open = |id: u32| self.run.state().prompts.iter().any(|prompt| prompt.id == id);
-        while let Some(prompt) = self.prompts.pop_front() {
-            if !open(prompt.id) || self.run.is_at_rest() {
+        while self.asking.is_none()
+            && let Some(prompt) = self.prompts.pop_front()
+        {
+            if self.run.state().prompt(prompt.id).is_none() || self.run.is_at_rest() {
                 continue;
             }
-            self.asking = Some(prompt.id);
+            if self.run.config().mode == Mode::Auto || !prompt::is_attended() {
+                self.notice(&Notice::Host(how_to_answer(&self.run, &prompt)));
+                continue;
+            }
             for reporter in &mut self.reporters {
                 reporter.suspended();
             }
-            let messages = self.workshop.messages.clone();
-            // Not a blocking task of the runtime: one that still waits would keep the process.
-            std::thread::spawn(move || {
-                let answer = prompt::ask(&prompt);
-                let _ = messages.send(Message::Answered(prompt.id, answer));
-            });
-            return;
+            self.asking = Some(self.desk.ask(prompt));
         }
     }
 }
 
-fn rows(events: &[Stamped]) -> Result<Vec<NewEvent<'_>>> {
-    let row = |stamped: &'_ Stamped| -> Result<String> { Ok(serde_json::to_string(stamped)?) };
-    let mut rows = Vec::with_capacity(events.len());
-    for stamped in events {
-        rows.push(NewEvent {
-            at: stamped.at,
-            kind: stamped.event.kind(),
-            task: stamped.event.task(),
-            body: row(stamped)?,
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why an answer cannot be given, if it cannot.
+pub(crate) fn refused_answer(run: &Run, prompt: u32, choice: &str) -> Option<String> {
+    let id = &run.config().run;
+    let Some(open) = run.state().prompt(prompt) else {
+        let numbers: Vec<String> =
+            run.state().prompts.iter().map(|prompt| prompt.id.to_string()).collect();
+        return Some(match numbers.as_slice() {
+            [] => format!("{id} has no open prompt"),
+            numbers => {
+                format!("prompt {prompt} of {id} is not open; open: {}", numbers.join(", "))
+            }
         });
-    }
-    Ok(rows)
-}
-
-fn reopened(events: &[Stamped]) -> bool {
-    events.iter().any(|stamped| stamped.event == Event::RunResumed)
-}
-
-/// How the run ended with these events, if it did.
-fn outcome_of(events: &[Stamped], at: Millis) -> Option<Outcome> {
-    events.iter().rev().find_map(|stamped| match &stamped.event {
-        Event::RunFinished { outcome: RunOutcome::Completed } => {
-            Some(Outcome { name: Outcome::COMPLETED.to_owned(), at })
-        }
-        Event::RunFinished { outcome: RunOutcome::Failed { .. } } => {
-            Some(Outcome { name: "failed".to_owned(), at })
-        }
-        _ => None,
-    })
-}
-
-/// The events that a run recorded.
-pub(crate) fn recorded_events<A>(
-    journal: &Journal<A>,
-    run: &idumb_core::RunId,
-) -> Result<Vec<Stamped>> {
-    let stored = journal.events(run)?;
-    let parse = |event: &idumb_journal::StoredEvent| {
-        serde_json::from_str(&event.body).with_context(|| {
-            format!("event {} of {run} is not one that this idumb knows", event.seq)
-        })
     };
-    stored.iter().map(parse).collect()
-}
-
-/// How a recorded run went, for commands that only look.
-pub(crate) fn recover(plan: Plan, events: &[Stamped]) -> Result<Run> {
-    let config = recorded_config(events)?;
-    Ok(Run::recover(plan, config, events))
-}
-
-/// The configuration that a run's first event tells.
-pub(crate) fn recorded_config(events: &[Stamped]) -> Result<idumb_core::RunConfig> {
-    match events.first().map(|stamped| &stamped.event) {
-        Some(Event::RunStarted { run, mode, batch_size, timeout_ms, agents, .. }) => {
-            Ok(idumb_core::RunConfig {
-                run: run.clone(),
-                mode: *mode,
-                batch_size: *batch_size,
-                timeout_ms: *timeout_ms,
-                agents: agents.clone(),
-            })
-        }
-        _ => anyhow::bail!("the journal's run does not begin with its start"),
+    if open.offers(choice) {
+        return None;
     }
+    let options: Vec<String> = open.options.iter().map(|(id, _)| printable(id)).collect();
+    Some(format!(
+        "`{}` is no option of prompt {prompt}; its options are {}",
+        printable(choice),
+        options.join(", ")
+    ))
 }
+
+/// The question, and the command that answers it.
+pub(crate) fn how_to_answer(run: &Run, prompt: &Prompt) -> String {
+    let question: Vec<String> = lines(&prompt.question).collect();
+    let options: Vec<String> = prompt.options.iter().map(|(id, _)| printable(id)).collect();
+    format!(
+        "prompt {}: {}\n  answer it: idumb answer {} {} --choose {}",
+        prompt.id,
+        question.join("\n  "),
+        run.config().run,
+        prompt.id,
+        options.join("|")
+    )
+}
+
+/// A short rest, for those that look again and again at what another process writes.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(150);

@@ -20,7 +20,7 @@ use crate::roster::Roster;
 use crate::text::{one_line, printable};
 
 /// Shows what a run would do.
-pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: Settings) -> Result<u8> {
+pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) -> Result<u8> {
     let state = StateDir::find(&project.root)?;
     let journal = state.as_ref().map(Journal::open_read_only).transpose()?.flatten();
     let phase = choose_phase(project, args.phase.as_deref(), journal.as_ref())?;
@@ -44,7 +44,7 @@ fn text(
     roster: &Roster,
     established: &Established,
     prerequisites: &[Prerequisite],
-    settings: Settings,
+    settings: &Settings,
 ) -> String {
     let paint = Paint::for_stream(&std::io::stdout());
     let mut out = String::new();
@@ -53,8 +53,7 @@ fn text(
     let _ = writeln!(out, "  goal: {}", one_line(&plan.goal, 200));
     let _ = writeln!(out, "  plan: {}", plan.digest);
     let (mode, size) = (settings.mode, settings.batch_size);
-    let timeout =
-        idumb_core::duration_text(u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX));
+    let timeout = idumb_core::duration_text(settings.timeouts.attempt_ms);
     let _ = writeln!(out, "  mode: {mode}, at most {size} tasks in a batch, {timeout} per attempt");
     for prerequisite in prerequisites {
         let phase = printable(&prerequisite.phase);
@@ -147,7 +146,7 @@ fn json_line(
     plan: &Plan,
     roster: &Roster,
     prerequisites: &[Prerequisite],
-    settings: Settings,
+    settings: &Settings,
 ) -> String {
     let grant = |task: &Task, capability: Capability, glob: &PathGlob| {
         json!({

@@ -5,12 +5,13 @@
 //! change is finished before anything else is touched.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    AgentBinding, Input, Mode, PhaseId, Plan, Run, RunConfig, RunOutcome, Stamped, WorkflowStep,
+    AgentBinding, Backoff, Control, Event, Input, Mode, PhaseId, Plan, Policy, Rule, Run, RunConfig,
+    RunId, RunOutcome, Stamped, Timeouts, WorkflowStep,
 };
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
@@ -18,10 +19,13 @@ use idumb_sandbox::{Limits, Sandbox};
 use tokio::sync::mpsc;
 
 use crate::args::{ExecutePhase, Format};
-use crate::driver::{self, Driver, recorded_config, recorded_events};
+use crate::clock::{Clock, millis};
+use crate::control::{self, Socket};
+use crate::driver::{Driver, Parts};
 use crate::established::{Established, recorded_plan};
 use crate::fault::{DONE, Fault};
-use crate::project::Project;
+use crate::project::{self, Project};
+use crate::record::{self, Recorded, Recorder};
 use crate::report::{self, Reporter};
 use crate::roster::Roster;
 use crate::workshop::Workshop;
@@ -29,33 +33,73 @@ use crate::{dry_run, scratch};
 
 /// Where the flags are silent and `idumb.toml` too.
 const BATCH_SIZE: u32 = 5;
-const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How many of the agents' words may wait to be shown.
 const NOTICES: usize = 256;
 
 /// How a run is to go, from flags, `idumb.toml` and defaults, in this order.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) batch_size: u32,
-    pub(crate) timeout: Duration,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) backoff: Backoff,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) policies: Vec<Policy>,
 }
 
 impl Settings {
-    fn of(args: &ExecutePhase, project: &Project) -> Self {
+    fn of(args: &ExecutePhase, project: &Project) -> Result<Self> {
         let defaults = &project.config.defaults;
         let batch_size = defaults.batch_size.and_then(|size| u32::try_from(size).ok());
-        Self {
+        let (usual, delays) = (Timeouts::default(), Backoff::default());
+        let or = |given: Option<Duration>, usual| given.map_or(usual, millis);
+        let own = args.rules.as_deref().map(project::rules).transpose()?;
+        let (mut rules, mut policies) = (Vec::new(), Vec::new());
+        if let Some(own) = own {
+            rules.extend(own.rules);
+            policies.push(own.policy);
+        }
+        rules.extend(project.config.rules.iter().cloned());
+        policies.push(project.config.policy.clone());
+        // A policy that says nothing is not worth a word in the journal.
+        let says = |policy: &Policy| *policy != Policy { name: policy.name.clone(), ..Policy::default() };
+        policies.retain(says);
+        Ok(Self {
             mode: args.mode.map(Mode::from).or(defaults.mode).unwrap_or(Mode::Interactive),
             batch_size: args.batch_size.or(batch_size).unwrap_or(BATCH_SIZE),
-            timeout: args.timeout.or(defaults.timeout).unwrap_or(TIMEOUT),
+            timeouts: Timeouts {
+                attempt_ms: or(args.timeout.or(defaults.timeout), usual.attempt_ms),
+                validation_ms: or(defaults.validation_timeout, usual.validation_ms),
+                phase_ms: args.phase_timeout.or(defaults.phase_timeout).map(millis),
+                grace_ms: or(defaults.grace, usual.grace_ms),
+                stop_ms: usual.stop_ms,
+            },
+            backoff: Backoff {
+                initial_ms: or(defaults.backoff, delays.initial_ms),
+                cap_ms: or(defaults.backoff_cap, delays.cap_ms),
+            },
+            rules,
+            policies,
+        })
+    }
+
+    fn config(&self, run: RunId, agents: Vec<AgentBinding>) -> RunConfig {
+        RunConfig {
+            mode: self.mode,
+            batch_size: self.batch_size,
+            timeouts: self.timeouts,
+            backoff: self.backoff,
+            agents,
+            rules: self.rules.clone(),
+            policies: self.policies.clone(),
+            ..RunConfig::new(run)
         }
     }
 }
 
 /// Executes a phase; answers the exit status.
-pub(crate) fn execute_phase(project: Option<&Path>, args: &ExecutePhase) -> Result<u8> {
+pub(crate) fn execute_phase(project: Option<&Path>, args: &ExecutePhase, clock: Clock) -> Result<u8> {
     let mut project = Project::open(project)?;
     if let Some(to) = &args.scratch
         && !args.dry_run
@@ -64,9 +108,9 @@ pub(crate) fn execute_phase(project: Option<&Path>, args: &ExecutePhase) -> Resu
         say(args, &format!("working on a copy of the project: {}", root.display()));
         project = Project::open(Some(&root))?;
     }
-    let settings = Settings::of(args, &project);
+    let settings = Settings::of(args, &project)?;
     if args.dry_run {
-        return dry_run::show(&project, args, settings);
+        return dry_run::show(&project, args, &settings);
     }
     // The phase is chosen and the plan read before anything is written.
     let state = StateDir::find(&project.root)?;
@@ -82,7 +126,7 @@ pub(crate) fn execute_phase(project: Option<&Path>, args: &ExecutePhase) -> Resu
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let opened = Opened { project: &project, state: &state, lock: &lock, settings };
+    let opened = Opened { project: &project, state: &state, lock: &lock, settings, clock };
     let status = runtime.block_on(opened.execute(args, plan, roster));
     // A guest that does not yield, or a question nobody answers, must not keep the process.
     runtime.shutdown_background();
@@ -113,7 +157,7 @@ pub(crate) fn choose_phase<A>(
     }
 }
 
-fn held(error: LockError) -> anyhow::Error {
+pub(crate) fn held(error: LockError) -> anyhow::Error {
     match error {
         LockError::Held { .. } => Fault::paused(error.to_string())
             .hint("wait for it, or look at it with `idumb status`")
@@ -134,76 +178,88 @@ struct Opened<'a> {
     state: &'a StateDir,
     lock: &'a Lock,
     settings: Settings,
+    clock: Clock,
 }
 
 /// What to do about the phase's latest run.
 enum Start {
     Fresh,
-    Resume(RunConfig, Vec<Stamped>),
+    Resume(RunId),
     Nothing(String),
 }
 
 impl Opened<'_> {
     async fn execute(&self, args: &ExecutePhase, plan: Plan, roster: Roster) -> Result<u8> {
         let mut journal = Journal::open(self.lock)?;
-        self.settle_others(&mut journal).await?;
+        if !args.restart {
+            self.settle_others(&mut journal).await?;
+        }
         let latest = journal.latest_run(Some(plan.phase.number))?;
         let bindings = roster.bindings();
-        match self.start(args, &journal, latest, &plan, &bindings)? {
+        let start = self.start(args, &journal, latest.as_ref(), &plan, &bindings)?;
+        let established = Established::before(&journal, &plan)?;
+        let prerequisites = established.prerequisites(&plan);
+        let (run, recorder) = match start {
             Start::Nothing(text) => {
                 say(args, &text);
-                Ok(DONE)
+                return Ok(DONE);
             }
             Start::Fresh => {
-                let run = journal.next_run_id(&plan.phase)?;
-                let established = Established::before(&journal, &plan)?;
-                let prerequisites = established.prerequisites(&plan);
-                let config = self.config(run, bindings);
-                let mut run = Run::new(plan, config);
-                run.handle(driver::now(), Input::Begin { prerequisites });
-                let reporters = report::reporters(args.output.format);
-                let driver = self.driver(run, false, journal, roster, established, reporters)?;
-                driver.workshop.warm_up();
-                driver.drive().await
+                let id = journal.next_run_id(&plan.phase)?;
+                let run = Run::new(plan, self.settings.config(id, bindings));
+                (run, Recorder::new(journal))
             }
-            Start::Resume(recorded, events) => {
-                let established = Established::before(&journal, &plan)?;
-                let prerequisites = established.prerequisites(&plan);
-                let config = self.config(recorded.run, bindings);
-                let mut run = Run::recover(plan, config, &events);
-                let now = driver::now();
-                run.resume(now);
-                // Only a run that never got beyond its prerequisites takes them in.
-                run.handle(now, Input::Begin { prerequisites });
-                let reporters = report::reporters(args.output.format);
-                let driver = self.driver(run, true, journal, roster, established, reporters)?;
-                driver.workshop.warm_up();
-                driver.drive().await
+            Start::Resume(id) => {
+                let config = self.settings.config(id, bindings);
+                let (mut run, recorder) = self.recovered(journal, plan, config)?;
+                run.resume(self.clock.now());
+                (run, recorder)
             }
-        }
+        };
+        let reporters = report::reporters(args.output.format);
+        let (mut driver, _socket) = self.driver(run, recorder, roster, established, reporters)?;
+        // For a run that is taken up this matters only if its prerequisites were not met so far.
+        driver.run.handle(self.clock.now(), Input::Begin { prerequisites });
+        driver.workshop.warm_up();
+        driver.drive().await
     }
 
-    fn config(&self, run: idumb_core::RunId, agents: Vec<AgentBinding>) -> RunConfig {
-        RunConfig {
-            run,
-            mode: self.settings.mode,
-            batch_size: self.settings.batch_size,
-            timeout_ms: u64::try_from(self.settings.timeout.as_millis()).unwrap_or(u64::MAX),
-            agents,
+    /// The recorded run, bound to the plan and the agents as they are now.
+    fn recovered(
+        &self,
+        journal: Journal,
+        plan: Plan,
+        config: RunConfig,
+    ) -> Result<(Run, Recorder)> {
+        let id = config.run.clone();
+        let bound = journal.run(&id)?.map(|row| row.plan_digest);
+        if bound == Some(plan.digest) {
+            let Recorded { run, events, covered } =
+                record::recover(&journal, &id, plan, Some(config))?;
+            return Ok((run, Recorder::going_on(journal, events, covered)));
         }
+        let mut events = record::recorded_events(&journal, &id, 0)?;
+        let old = Run::recover(recorded_plan(&journal, &id)?, config.clone(), &events);
+        let now = self.clock.now();
+        let replanned = Stamped { at: now.at, up: now.up, event: old.replan(&plan) };
+        let mut recorder = Recorder::going_on(journal, events.len() as u64, 0);
+        recorder.replan(&id, &plan, &replanned)?;
+        tell_replanned(&replanned);
+        events.push(replanned);
+        Ok((Run::recover(plan, config, &events), recorder))
     }
 
     fn driver(
         &self,
         run: Run,
-        recorded: bool,
-        journal: Journal,
+        recorder: Recorder,
         roster: Roster,
         established: Established,
         reporters: Vec<Box<dyn Reporter>>,
-    ) -> Result<Driver> {
+    ) -> Result<(Driver, Socket)> {
         self.lock.tell_run(&run.config().run)?;
         let (sender, messages) = mpsc::unbounded_channel();
+        let socket = control::listen(self.state, sender.clone())?;
         let (notices, noticed) = mpsc::channel(NOTICES);
         let mut limits = Limits::default();
         if let Some(memory) = self.project.config.limits.memory {
@@ -212,7 +268,6 @@ impl Opened<'_> {
         let workshop = Workshop {
             run: run.config().run.clone(),
             plan: run.plan().clone(),
-            timeout: Duration::from_millis(run.config().timeout_ms),
             base: Base::open(&self.project.root).context("opening the project's folder")?,
             blobs: Arc::new(BlobStore::new(self.state)?),
             upper: emptied(&self.state.upper())?,
@@ -224,27 +279,43 @@ impl Opened<'_> {
             established,
             messages: sender,
             notices,
+            stops: Mutex::default(),
         };
-        let (state, shop) = (self.state.clone(), Arc::new(workshop));
-        Ok(Driver::new(run, recorded, journal, state, shop, (messages, noticed), reporters))
+        let parts = Parts {
+            run,
+            recorder,
+            state: self.state.clone(),
+            workshop: Arc::new(workshop),
+            reporters,
+            messages,
+            notices: noticed,
+            clock: self.clock,
+        };
+        Ok((Driver::new(parts), socket))
     }
 
     /// Finishes what runs that went away were about to change.
     async fn settle_others(&self, journal: &mut Journal) -> Result<()> {
         for row in journal.runs()?.into_iter().filter(|row| row.outcome.is_none()) {
-            let events = recorded_events(journal, &row.run)?;
             let plan = recorded_plan(journal, &row.run)?;
-            let config = recorded_config(&events)?;
-            let mut run = Run::recover(plan, config, &events);
+            let recorded = record::recover(journal, &row.run, plan, None);
+            let Recorded { mut run, events, covered } = recorded.map_err(|error| {
+                Fault::usage(format!("{error:#}")).hint(format!(
+                    "an earlier idumb recorded run {}: finish it with that one, or begin anew \
+                     with --restart",
+                    row.run
+                ))
+            })?;
             if !run.is_unsettled() {
                 continue;
             }
-            run.settle(driver::now());
+            run.settle(self.clock.now());
             let roster =
                 Roster::of(&self.project.root, &Default::default(), &empty_of(run.plan()))?;
-            let owned = Journal::open(self.lock)?;
+            let recorder = Recorder::going_on(Journal::open(self.lock)?, events, covered);
             let established = Established::default();
-            let driver = self.driver(run, true, owned, roster, established, Vec::new())?;
+            let (driver, _socket) =
+                self.driver(run, recorder, roster, established, Vec::new())?;
             driver.drive().await?;
             journal.reopen()?;
         }
@@ -255,7 +326,7 @@ impl Opened<'_> {
         &self,
         args: &ExecutePhase,
         journal: &Journal,
-        latest: Option<RunRow>,
+        latest: Option<&RunRow>,
         plan: &Plan,
         bindings: &[AgentBinding],
     ) -> Result<Start> {
@@ -271,38 +342,60 @@ impl Opened<'_> {
             return Ok(Start::Fresh);
         }
         let run = &latest.run;
-        if latest.outcome.as_ref().is_some_and(|outcome| outcome.name == Outcome::COMPLETED) {
-            return Ok(Start::Nothing(format!(
-                "phase {} was completed by run {run}; --restart runs it again",
-                plan.phase
-            )));
+        match latest.outcome.as_ref().map(|outcome| outcome.name.as_str()) {
+            Some(Outcome::COMPLETED) => {
+                return Ok(Start::Nothing(format!(
+                    "phase {} was completed by run {run}; --restart runs it again",
+                    plan.phase
+                )));
+            }
+            Some("cancelled") if args.resume => {
+                let message = format!("run {run} was cancelled: there is nothing to resume");
+                return Err(Fault::usage(message)
+                    .hint(format!("begin a new one: idumb execute-phase {number}"))
+                    .into());
+            }
+            Some("cancelled") => return Ok(Start::Fresh),
+            _ => {}
         }
-        let events = recorded_events(journal, run)?;
-        let recorded = recorded_config(&events)?;
-        let old = driver::recover(recorded_plan(journal, run)?, &events)?;
-        if old.state().step < Some(WorkflowStep::ExecutionLoop) && !args.resume {
+        let recorded = record::recover(journal, run, recorded_plan(journal, run)?, None)?.run;
+        if recorded.state().step < Some(WorkflowStep::ExecutionLoop) && !args.resume {
             // It ended before anything was executed: there is nothing that could be lost.
             return Ok(Start::Fresh);
         }
-        let progress = old.progress(driver::now());
         if !args.resume {
-            let how = match &old.state().control {
-                idumb_core::Control::Finished(RunOutcome::Failed { code, .. }) => {
-                    format!("failed with {code}")
-                }
-                idumb_core::Control::Paused(..) => "is paused".to_owned(),
-                _ => "was interrupted".to_owned(),
-            };
-            let (done, total) = (progress.completed, progress.total);
-            let message =
-                format!("run {run} of phase {} {how} ({done}/{total} tasks done)", plan.phase);
-            return Err(Fault::paused(message)
-                .hint(format!("go on with it: idumb execute-phase {number} --resume"))
-                .hint(format!("or begin anew: idumb execute-phase {number} --restart"))
-                .into());
+            return Err(self.could_be_resumed(&recorded, number).into());
         }
-        bound(&latest, &recorded, plan, bindings)?;
-        Ok(Start::Resume(recorded, events))
+        let changes = changes(latest, recorded.config(), plan, bindings);
+        if changes.is_empty() || args.replan {
+            return Ok(Start::Resume(run.clone()));
+        }
+        Err(changed(run, &changes, number).into())
+    }
+
+    fn could_be_resumed(&self, recorded: &Run, number: u32) -> Fault {
+        let how = match &recorded.state().control {
+            Control::Finished(RunOutcome::Failed { code, .. }) => format!("failed with {code}"),
+            Control::Paused(..) => "is paused".to_owned(),
+            _ => "was interrupted".to_owned(),
+        };
+        let progress = recorded.progress(self.clock.now());
+        let (done, total) = (progress.completed, progress.total);
+        let (run, phase) = (&recorded.config().run, &recorded.plan().phase);
+        Fault::paused(format!("run {run} of phase {phase} {how} ({done}/{total} tasks done)"))
+            .hint(format!("go on with it: idumb execute-phase {number} --resume"))
+            .hint(format!("or begin anew: idumb execute-phase {number} --restart"))
+    }
+}
+
+/// What became of the completed tasks when the plan changed.
+fn tell_replanned(stamped: &Stamped) {
+    let Event::Replanned { kept, changed, .. } = &stamped.event else {
+        return;
+    };
+    crate::tell(&format!("idumb: {} completed tasks stay done", kept.len()));
+    for (task, why) in changed {
+        crate::tell(&format!("idumb: {task} runs again: {}", report::unkept_text(why)));
     }
 }
 
@@ -316,13 +409,13 @@ fn nothing_to_resume(number: u32) -> Fault {
         .hint(format!("begin one: idumb execute-phase {number}"))
 }
 
-/// A run goes on only with the plan and the agents that it began with.
-fn bound(
+/// In what the plan and the agents are not those that the run was bound to.
+fn changes(
     latest: &RunRow,
     recorded: &RunConfig,
     plan: &Plan,
     bindings: &[AgentBinding],
-) -> Result<(), Fault> {
+) -> Vec<String> {
     let mut changes = Vec::new();
     if latest.plan_digest != plan.digest {
         let (old, new) = (latest.plan_digest.short(), plan.digest.short());
@@ -341,17 +434,21 @@ fn bound(
             None => changes.push(format!("agent {} is new", agent.name)),
         }
     }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let number = plan.phase.number;
-    Err(Fault::paused(format!(
-        "run {} cannot go on as it began, since these changed: {}",
-        latest.run,
+    changes
+}
+
+/// A run goes on by itself only with the plan and the agents that it was bound to.
+fn changed(run: &RunId, changes: &[String], number: u32) -> Fault {
+    Fault::paused(format!(
+        "run {run} cannot go on as it began, since these changed: {}",
         changes.join("; ")
     ))
     .hint("put them back as they were to resume")
-    .hint(format!("or begin anew with what there is now: idumb execute-phase {number} --restart")))
+    .hint(format!(
+        "or go on with what there is now: idumb execute-phase {number} --resume --replan \
+         (completed tasks stay done whose definition and inputs did not change)"
+    ))
+    .hint(format!("or begin anew: idumb execute-phase {number} --restart"))
 }
 
 /// Our own private folder, without what an earlier process left in it.

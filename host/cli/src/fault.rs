@@ -14,7 +14,9 @@ pub(crate) const INTERNAL: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Exit status: paused, and waiting for somebody.
 pub(crate) const PAUSED: u8 = 20;
-/// Exit status: interrupted with the state saved.
+/// Exit status: high-governance refused grants.
+pub(crate) const REFUSED: u8 = 21;
+/// Exit status: interrupted or cancelled, with the state saved.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Something that stops a command, told so that a person can act on it.

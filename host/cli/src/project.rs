@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{ErrorCode, PhaseId, Plan};
-use idumb_plan::{ChooseError, Config, Look, Refused};
+use idumb_plan::{ChooseError, Config, Look, Refused, RulesFile};
 
 use crate::fault::Fault;
 
@@ -108,6 +108,19 @@ impl Project {
         })?;
         Ok(plan.with_promises())
     }
+}
+
+/// The rules and the policy of a file of the user's own.
+pub(crate) fn rules(path: &Path) -> Result<RulesFile> {
+    let name = path.display().to_string();
+    let Some(source) = read_text(path)? else {
+        return Err(Fault::usage(format!("there is no rules file {name}")).into());
+    };
+    idumb_plan::read_rules(&source, &name).map_err(|refused| {
+        let mut fault = Fault::usage(format!("the rules of {name} cannot be followed"));
+        fault.message.push_str(&told(&refused));
+        fault.into()
+    })
 }
 
 /// A refusal as this process's terminal can show it.

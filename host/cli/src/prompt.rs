@@ -1,47 +1,193 @@
-//! Asking the person at the terminal.
+//! Asking the person at the terminal, line by line.
 //!
-//! Invariant: only the offered answers can come back, and leaving a question means *pause*.
+//! Invariant: only an offered answer comes back, nothing that was typed before the question
+//! was shown is taken for one, and the end of input decides nothing.
 
-use std::io::IsTerminal;
+use std::io::{BufRead as _, IsTerminal, Write as _};
 
 use idumb_core::{Prompt, Subject};
-use inquire::{InquireError, Select};
+use rustix::termios::{QueueSelector, tcflush};
+use tokio::sync::mpsc;
 
-use crate::text::{lines, one_line};
+use crate::driver::Message;
+use crate::report::Paint;
+use crate::text::{lines, printable};
 
-/// What came of a question.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// One of the options, by id.
-    Chosen(String),
-    /// The person left the question.
-    Left,
-    /// There is nobody to ask.
-    NoTerminal,
+/// What is being asked.
+pub(crate) struct Asking {
+    pub(crate) prompt: Prompt,
+    /// The choice that a note may go with, once it is made.
+    chosen: Option<String>,
 }
 
-/// Asks; blocks until there is an answer.
-pub(crate) fn ask(prompt: &Prompt) -> Answer {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Answer::NoTerminal;
+/// What a line comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// One of the options, by id, and perhaps a word to the agent.
+    Chosen(String, Option<String>),
+    /// It was not understood, or a note is asked for: this is to be shown, and another line read.
+    More(String),
+}
+
+/// The terminal that questions are asked at.
+pub(crate) struct Desk {
+    messages: mpsc::UnboundedSender<Message>,
+    /// A line is being read: reading cannot be called off.
+    reading: bool,
+}
+
+/// Whether there is somebody to ask.
+pub(crate) fn is_attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+impl Desk {
+    pub(crate) fn new(messages: mpsc::UnboundedSender<Message>) -> Self {
+        Self { messages, reading: false }
     }
+
+    /// Shows a question, and has a line read.
+    pub(crate) fn ask(&mut self, prompt: Prompt) -> Asking {
+        // What was typed ahead was not meant for a question that nobody had seen.
+        let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
+        show(&question(&prompt, Paint::for_stream(&std::io::stderr())));
+        self.read();
+        Asking { prompt, chosen: None }
+    }
+
+    /// Shows what is wrong with an answer, or what else is wanted, and has a line read.
+    pub(crate) fn go_on(&mut self, text: &str) {
+        show(text);
+        self.read();
+    }
+
+    /// The line that was being read has arrived.
+    pub(crate) fn has_read(&mut self) {
+        self.reading = false;
+    }
+
+    fn read(&mut self) {
+        if self.reading {
+            return;
+        }
+        self.reading = true;
+        let messages = self.messages.clone();
+        // Not a blocking task of the runtime: one that still waits would keep the process.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            let line = match read {
+                Ok(1..) => Some(line),
+                Ok(0) | Err(_) => None,
+            };
+            let _ = messages.send(Message::Line(line));
+        });
+    }
+}
+
+fn show(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn question(prompt: &Prompt, paint: Paint) -> String {
     let whose = match &prompt.subject {
         Subject::Agent { task, .. } => format!("The agent of {task} asks: "),
-        Subject::Blocker { .. } | Subject::Checkpoint => String::new(),
+        _ => String::new(),
     };
     let question: Vec<String> = lines(&prompt.question).collect();
-    let question = format!("{whose}{}", question.join("\n  "));
-    let shown: Vec<String> = prompt
-        .options
-        .iter()
-        .map(|(id, text)| format!("{}: {}", one_line(id, 40), one_line(text, 120)))
-        .collect();
-    match Select::new(&question, shown).raw_prompt() {
-        Ok(chosen) => match prompt.options.get(chosen.index) {
-            Some((id, _)) => Answer::Chosen(id.clone()),
-            None => Answer::Left,
-        },
-        Err(InquireError::NotTTY) => Answer::NoTerminal,
-        Err(_) => Answer::Left,
+    let mut text = format!("\n{} {whose}{}\n", paint.odd("?"), question.join("\n  "));
+    for (number, (id, says)) in prompt.options.iter().enumerate() {
+        let says: Vec<String> = lines(says).collect();
+        let (id, says) = (paint.strong(&printable(id)), says.join(" "));
+        text.push_str(&format!("  {}) {id}: {says}\n", number + 1));
+    }
+    text.push_str(&wanted(prompt));
+    text
+}
+
+fn wanted(prompt: &Prompt) -> String {
+    format!("  choose 1-{} or a name (prompt {}): ", prompt.options.len(), prompt.id)
+}
+
+impl Asking {
+    /// What the person's line means.
+    pub(crate) fn hear(&mut self, line: &str) -> Said {
+        let line = line.trim();
+        if let Some(choice) = self.chosen.take() {
+            let note = (!line.is_empty()).then(|| line.to_owned());
+            return Said::Chosen(choice, note);
+        }
+        let options = &self.prompt.options;
+        let by_number = line.parse::<usize>().ok().and_then(|n| options.get(n.checked_sub(1)?));
+        let by_name = || {
+            let mut fits = options.iter().filter(|(id, _)| !line.is_empty() && id.starts_with(line));
+            let exact = options.iter().find(|(id, _)| id == line);
+            exact.or_else(|| fits.next().filter(|_| fits.next().is_none()))
+        };
+        let Some((choice, _)) = by_number.or_else(by_name) else {
+            let why = if line.is_empty() { String::new() } else { "  that is none of them\n".into() };
+            return Said::More(format!("{why}{}", wanted(&self.prompt)));
+        };
+        if self.takes_note(choice) {
+            self.chosen = Some(choice.clone());
+            return Said::More("  a note to the agent (Enter for none): ".to_owned());
+        }
+        Said::Chosen(choice.clone(), None)
+    }
+
+    fn takes_note(&self, choice: &str) -> bool {
+        matches!(
+            (&self.prompt.subject, choice),
+            (Subject::Blocker { .. }, "retry") | (Subject::Judged { .. }, "fails")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use idumb_core::TaskId;
+
+    fn asking() -> Asking {
+        let option = |id: &str| (id.to_owned(), format!("to {id}"));
+        let subject = Subject::Blocker { task: TaskId::new("T1").unwrap() };
+        let options = ["retry", "skip", "fail", "pause"].map(option).to_vec();
+        let prompt = Prompt { id: 3, subject, question: "What now?".into(), options };
+        Asking { prompt, chosen: None }
+    }
+
+    #[test]
+    fn a_number_a_name_or_its_beginning_chooses() {
+        let skip = || Said::Chosen("skip".into(), None);
+        for line in ["2\n", " skip ", "s"] {
+            assert_eq!(asking().hear(line), skip(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_a_choice() {
+        for line in ["", "\n", "0", "5", "yes", "-1", "ski p"] {
+            assert!(matches!(asking().hear(line), Said::More(_)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_may_come_with_a_note() {
+        let mut with = asking();
+        assert!(matches!(with.hear("retry"), Said::More(text) if text.contains("note")));
+        assert_eq!(with.hear("use tabs\n"), Said::Chosen("retry".into(), Some("use tabs".into())));
+        let mut without = asking();
+        without.hear("1");
+        assert_eq!(without.hear("\n"), Said::Chosen("retry".into(), None));
+    }
+
+    #[test]
+    fn a_question_cannot_draw_on_the_terminal() {
+        let mut asking = asking();
+        asking.prompt.question = "\u{1b}[2Jreally?\nidumb: all good".into();
+        asking.prompt.options[0].0 = "ret\rry".into();
+        let text = question(&asking.prompt, Paint::off());
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text:?}");
+        assert!(text.contains("\n  idumb: all good"), "indented, so not the host's: {text:?}");
     }
 }

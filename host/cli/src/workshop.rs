@@ -3,18 +3,20 @@
 //! Invariant: every effect is answered by exactly one message, whatever happens in it; and
 //! the user's tree is written in [`Workshop::integrate`] and nowhere else.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idumb_core::{
     Artifact, Attempt, Blobs as _, BrokenAttempt, ChangeSet, CriterionId, Digest, Effect, Entry,
-    Epoch, Examination, Feedback, Grants, Input, Other, Plan, Role, RunId, RunState, SealedAttempt,
-    Task, TaskId, Trouble,
+    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, PathGlob, Plan,
+    Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
 use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};
-use idumb_sandbox::{CallOptions, Candidate, Context, Desk, Sandbox};
+use idumb_sandbox::{
+    Agent, Broken, CallOptions, Candidate, Context, Desk, Sandbox, Stop, Stopper,
+};
 use tokio::sync::mpsc;
 
 use crate::desk::{QuietDesk, TaskDesk};
@@ -23,14 +25,10 @@ use crate::established::{Established, recheckable};
 use crate::report::Notice;
 use crate::roster::Roster;
 
-/// How long a check of the whole phase may take.
-const PHASE_CHECK: Duration = Duration::from_secs(600);
-
 /// Everything that effects need.
 pub(crate) struct Workshop {
     pub(crate) run: RunId,
     pub(crate) plan: Plan,
-    pub(crate) timeout: Duration,
     pub(crate) base: Base,
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) upper: PathBuf,
@@ -40,35 +38,48 @@ pub(crate) struct Workshop {
     pub(crate) established: Established,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     pub(crate) notices: mpsc::Sender<Notice>,
+    /// How to end what is under way.
+    pub(crate) stops: Mutex<BTreeMap<Lease, Stopper>>,
 }
 
 /// What an attempt's agent is told, gathered when the effect is started.
 struct Assignment {
     task: Task,
+    agent: String,
+    grants: Grants,
     epoch: Epoch,
     context: Context,
+    stop: Stop,
 }
+
+/// Why an attempt has no candidate.
+type Broke = Box<BrokenAttempt>;
 
 impl Workshop {
     /// Starts an effect about agents or files; its answer arrives as a message.
     pub(crate) fn start(self: &Arc<Self>, effect: Effect, state: &RunState) {
         let shop = Arc::clone(self);
         match effect {
-            Effect::Build { task, attempt, epoch, feedback } => {
-                let Some(work) = self.assign(&task, attempt, epoch, feedback, state) else {
+            Effect::Build { task, attempt, epoch, feedback, agent, grants } => {
+                let (lease, stop) = self.stoppable(Lease::Task { task: task.clone(), epoch });
+                let by = (agent, grants, stop);
+                let Some(work) = self.assign(&task, by, attempt, epoch, feedback, state) else {
                     return;
                 };
                 tokio::spawn(async move {
                     let result = shop.build(&work).await;
-                    shop.tell(Input::Built { task, epoch, result });
+                    shop.ended(&lease, Input::Built { task, epoch, result });
                 });
             }
-            Effect::Validate { task, attempt, epoch, change_set } => {
-                let work = self.assign(&task, attempt, epoch, Feedback::default(), state);
+            Effect::Validate { task, attempt, epoch, change_set, grants } => {
+                let (lease, stop) = self.stoppable(Lease::Task { task: task.clone(), epoch });
+                let by = (self.roster.holder(Role::Validator).to_owned(), grants, stop);
+                let feedback = Feedback::default();
+                let work = self.assign(&task, by, attempt, epoch, feedback, state);
                 let Some(work) = work else { return };
                 tokio::spawn(async move {
                     let result = shop.validate(&work, change_set).await;
-                    shop.tell(Input::Validated { task, epoch, change_set, result });
+                    shop.ended(&lease, Input::Validated { task, epoch, change_set, result });
                 });
             }
             Effect::Integrate { task, epoch, change_set } => {
@@ -79,16 +90,37 @@ impl Workshop {
                     shop.tell(Input::Integrated { task, epoch, result });
                 });
             }
-            Effect::CheckPhase { role } => {
+            Effect::CheckPhase { role, epoch, never } => {
+                let (lease, stop) = self.stoppable(Lease::Phase { role, epoch });
                 let artifacts = self.artifacts(state, self.plan.tasks.iter().map(|task| &task.id));
                 let context = self.context(1, Feedback::default(), artifacts);
                 tokio::spawn(async move {
-                    let result = shop.check_phase(role, &context).await;
-                    shop.tell(Input::PhaseChecked { role, result });
+                    let result = shop.check_phase(role, &context, never, stop).await;
+                    shop.ended(&lease, Input::PhaseChecked { role, epoch, result });
                 });
+            }
+            Effect::Stop { lease } => {
+                if let Some(stopper) = self.stops().get(&lease) {
+                    stopper.stop();
+                }
             }
             Effect::WriteState { .. } | Effect::Ask { .. } | Effect::Reply { .. } => {}
         }
+    }
+
+    fn stops(&self) -> MutexGuard<'_, BTreeMap<Lease, Stopper>> {
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stoppable(&self, lease: Lease) -> (Lease, Stop) {
+        let (stopper, stop) = Stop::new();
+        self.stops().insert(lease.clone(), stopper);
+        (lease, stop)
+    }
+
+    fn ended(&self, lease: &Lease, answer: Input) {
+        self.stops().remove(lease);
+        self.tell(answer);
     }
 
     /// Has the agents compiled that the first batch needs, before it needs them.
@@ -107,6 +139,7 @@ impl Workshop {
     fn assign(
         &self,
         task: &TaskId,
+        (agent, grants, stop): (String, Grants, Stop),
         attempt: Attempt,
         epoch: Epoch,
         feedback: Feedback,
@@ -115,7 +148,7 @@ impl Workshop {
         let task = self.plan.task(task)?.clone();
         let artifacts = self.artifacts(state, task.depends_on.iter());
         let context = self.context(attempt, feedback, artifacts);
-        Some(Assignment { task, epoch, context })
+        Some(Assignment { task, agent, grants, epoch, context, stop })
     }
 
     fn artifacts<'a>(
@@ -154,40 +187,47 @@ impl Workshop {
             messages: self.messages.clone(),
             notices: self.notices.clone(),
         });
-        CallOptions { timeout: work.task.timeout.unwrap_or(self.timeout), desk }
+        CallOptions { stop: work.stop.clone(), desk }
     }
 
-    async fn build(
-        self: &Arc<Self>,
-        work: &Assignment,
-    ) -> Result<Box<SealedAttempt>, Box<BrokenAttempt>> {
+    /// The agent, compiled; or why not, unless it is told to stop before.
+    async fn agent(&self, name: &str, stop: &Stop) -> Result<Agent, Trouble> {
+        tokio::select! {
+            agent = self.roster.agent(&self.sandbox, name) => {
+                agent.map_err(|message| Trouble::Unavailable { message })
+            }
+            () = stop.clone().given() => Err(stopped()),
+        }
+    }
+
+    async fn build(self: &Arc<Self>, work: &Assignment) -> Result<Box<SealedAttempt>, Broke> {
         let broken = |trouble| {
             Box::new(BrokenAttempt { trouble, record: Default::default(), log: Vec::new() })
         };
-        let agent = self
-            .roster
-            .agent(&self.sandbox, &work.task.agent)
-            .await
-            .map_err(|message| broken(Trouble::Error { message }))?;
+        let agent = self.agent(&work.agent, &work.stop).await.map_err(broken)?;
         let upper = self.upper.join(format!("{}-{}", work.task.id, work.epoch));
-        let grants = work.task.grants();
-        let view = WorkView::new(&self.base, &upper, grants, Quota::default())
-            .map_err(|error| broken(Trouble::Error { message: format!("the overlay: {error}") }))?;
+        let view = WorkView::new(&self.base, &upper, work.grants.clone(), Quota::default())
+            .map_err(|error| broken(host_trouble("the overlay", &error)))?;
+        self.tell(Input::Started { task: work.task.id.clone(), epoch: work.epoch });
         let ended = agent.build(view.clone(), &work.task, &work.context, self.options(work)).await;
         let outcome = match ended.result {
             Ok(outcome) => outcome,
-            Err(trouble) => {
+            Err(broke) => {
                 let (record, log) = (view.record(), ended.log);
+                let trouble = of_guest(broke);
                 return Err(Box::new(BrokenAttempt { trouble, record, log }));
             }
         };
         let (shop, task) = (Arc::clone(self), work.task.clone());
+        let record = view.record();
         let sealed = tokio::task::spawn_blocking(move || shop.seal(&task, view, outcome)).await;
         match sealed {
             Ok(Ok(sealed)) => {
                 Ok(Box::new(SealedAttempt { evidence: ended.evidence, log: ended.log, ..sealed }))
             }
-            Ok(Err(trouble)) => Err(broken(trouble)),
+            Ok(Err(trouble)) => {
+                Err(Box::new(BrokenAttempt { trouble, record, log: ended.log }))
+            }
             Err(_) => Err(broken(Trouble::Error { message: "sealing failed inside idumb".into() })),
         }
     }
@@ -205,7 +245,7 @@ impl Workshop {
         let (digest, _) = self
             .blobs
             .keep(&mut bytes.as_slice())
-            .map_err(|why| error(format!("the change-set cannot be kept: {why}")))?;
+            .map_err(|why| host_trouble("the change-set cannot be kept", &why))?;
         let mut named: Vec<String> = task.artifacts.clone();
         for path in outcome.artifacts {
             if !named.contains(&path) && change_set.paths().any(|changed| changed == path) {
@@ -243,9 +283,7 @@ impl Workshop {
             }
             Ok(serde_json::from_slice(&bytes)?)
         };
-        read().map_err(|error| Trouble::Error {
-            message: format!("change-set {}: {error}", digest.short()),
-        })
+        read().map_err(|error| host_trouble(&format!("change-set {}", digest.short()), &error))
     }
 
     async fn validate(
@@ -253,19 +291,20 @@ impl Workshop {
         work: &Assignment,
         digest: Digest,
     ) -> Result<(Examination, idumb_core::AccessRecord), Trouble> {
-        let error = |message| Trouble::Error { message };
         let change_set = self.change_set(digest)?;
-        let name = self.roster.holder(Role::Validator);
-        let agent = self.roster.agent(&self.sandbox, name).await.map_err(error)?;
-        let grants = work.task.validation_grants();
+        let agent = self.agent(&work.agent, &work.stop).await?;
         let blobs: Arc<dyn idumb_core::Blobs> = self.blobs.clone();
+        let grants = work.grants.clone();
         let view = ReadView::of_candidate(&self.base, &change_set, Arc::clone(&blobs), grants)
-            .map_err(|why| error(format!("the candidate's view: {why}")))?;
+            .map_err(|why| host_trouble("the candidate's view", &why))?;
         let candidate = Candidate { change_set, content: Some((self.base.clone(), blobs)) };
+        let mut task = work.task.clone();
+        // What only a person can judge is not the validator's.
+        task.accept.retain(|criterion| !criterion.is_judged());
         let options = self.options(work);
-        let ended =
-            agent.validate(view.clone(), candidate, &work.task, &work.context, options).await;
-        let findings = ended.result.map_err(|trouble| of_checker(Role::Validator, trouble))?;
+        let ended = agent.validate(view.clone(), candidate, &task, &work.context, options).await;
+        let findings =
+            ended.result.map_err(|broke| of_checker(Role::Validator, of_guest(broke)))?;
         Ok((Examination { findings, evidence: ended.evidence }, view.record()))
     }
 
@@ -284,7 +323,7 @@ impl Workshop {
                     },
                 ))
             }
-            Err(other) => Err(Trouble::Error { message: format!("applying the changes: {other}") }),
+            Err(other) => Err(host_trouble("applying the changes", &other)),
         }
     }
 
@@ -292,22 +331,23 @@ impl Workshop {
         self: &Arc<Self>,
         role: Role,
         context: &Context,
+        never: Vec<PathGlob>,
+        stop: Stop,
     ) -> Result<(Vec<CriterionId>, Examination), Trouble> {
-        let error = |message| Trouble::Error { message };
-        let options = CallOptions { timeout: PHASE_CHECK, desk: Arc::new(QuietDesk) };
+        let options = CallOptions { stop: stop.clone(), desk: Arc::new(QuietDesk) };
         let name = self.roster.holder(role);
-        let agent = self.roster.agent(&self.sandbox, name);
         let (asked, ended) = if role == Role::Verifier {
             let asked: Vec<CriterionId> =
                 recheckable(&self.plan).map(|criterion| criterion.id.clone()).collect();
             let looks_at = recheckable(&self.plan).flat_map(|criterion| &criterion.looks_at);
-            let grants = Grants { reads: looks_at.cloned().collect(), ..Grants::default() };
+            let reads = looks_at.cloned().collect();
+            let grants = Grants { reads, never, ..Grants::default() };
             let view = ReadView::of_base(&self.base, grants);
             let mut tasks = self.plan.tasks.clone();
             for task in &mut tasks {
                 task.accept.retain(|criterion| !criterion.looks_at.is_empty());
             }
-            let agent = agent.await.map_err(error)?;
+            let agent = self.agent(name, &stop).await?;
             (asked, agent.verify(view, &tasks, context, options).await)
         } else {
             let (criteria, links) = (&self.established.criteria, &self.plan.links);
@@ -319,11 +359,12 @@ impl Workshop {
             if asked.is_empty() {
                 return Ok((asked, Examination::default()));
             }
-            let view = ReadView::of_base(&self.base, self.established.grants(&self.plan));
-            let agent = agent.await.map_err(error)?;
+            let grants = Grants { never, ..self.established.grants(&self.plan) };
+            let view = ReadView::of_base(&self.base, grants);
+            let agent = self.agent(name, &stop).await?;
             (asked, agent.check_integration(view, criteria, links, context, options).await)
         };
-        let findings = ended.result.map_err(|trouble| of_checker(role, trouble))?;
+        let findings = ended.result.map_err(|broke| of_checker(role, of_guest(broke)))?;
         Ok((asked, Examination { findings, evidence: ended.evidence }))
     }
 }
@@ -335,10 +376,51 @@ fn of_sealing(error: SealError) -> Trouble {
             path: paths.into_iter().next().unwrap_or_default(),
             with: Other::Unknown,
         },
-        other => {
-            Trouble::Error { message: format!("what the agent wrote cannot be kept: {other}") }
+        SealError::Unreadable { .. } | SealError::NotKept { .. } => {
+            host_trouble("what the agent wrote cannot be kept", &error)
         }
+        other => Trouble::Failure(Failure {
+            kind: FailureKind::Denied,
+            message: format!("what the agent wrote cannot be kept: {other}"),
+            step: None,
+            retryable: true,
+        }),
     }
+}
+
+/// The answer of work that was told to stop: whoever told it knows why.
+fn stopped() -> Trouble {
+    Trouble::Error { message: "it was stopped".to_owned() }
+}
+
+fn of_guest(broke: Broken) -> Trouble {
+    match broke {
+        Broken::Trouble(trouble) => trouble,
+        Broken::Stopped => stopped(),
+    }
+}
+
+/// The host's own trouble, told apart by whether something is used up that may come back.
+fn host_trouble(what: &str, error: &(dyn std::error::Error + 'static)) -> Trouble {
+    let message = format!("{what}: {error}");
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(is_used_up) {
+            return Trouble::Unavailable { message };
+        }
+        cause = error.source();
+    }
+    Trouble::Error { message }
+}
+
+/// Space, quota, memory or descriptors.
+pub(crate) fn is_used_up(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
+    // EMFILE and ENFILE have no kind of their own.
+    let descriptors = matches!(error.raw_os_error(), Some(23 | 24));
+    descriptors
+        || matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
 }
 
 /// A checker's trouble is not the builder's: say whose it is.

@@ -1,9 +1,8 @@
 //! A compiled agent, and the calls into it.
 //!
-//! Invariant: a call ends at its deadline wherever the guest is, and its store with it.
+//! Invariant: a call ends when its stop is given wherever the guest is, and its store with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use idumb_core::{
     Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, Role, Task, Trouble,
@@ -13,9 +12,9 @@ use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{Store, Trap};
 
 use crate::contract::types;
-use crate::engine::{Refused, export_name, whole};
+use crate::engine::{export_name, whole};
 use crate::guest::{Candidate, Files, Guest};
-use crate::{Context, Desk, Limits, Outcome, wire};
+use crate::{Context, Desk, Limits, Outcome, Stop, wire};
 
 /// A component that was checked and compiled for a role.
 #[derive(Clone)]
@@ -24,13 +23,15 @@ pub struct Agent {
     digest: Digest,
     pre: InstancePre<Guest>,
     limits: Limits,
+    cached: bool,
 }
 
 /// How one call is to go.
 #[derive(Clone)]
 pub struct CallOptions {
-    /// After which time the guest is stopped.
-    pub timeout: Duration,
+    /// Ends the call when it is given: at the guest's next tick if it computes, at once if
+    /// it waits for the host.
+    pub stop: Stop,
     /// Where its words go.
     pub desk: Arc<dyn Desk>,
 }
@@ -39,11 +40,20 @@ pub struct CallOptions {
 #[derive(Debug)]
 pub struct Ended<T> {
     /// What the agent answered, or why there is no answer.
-    pub result: Result<T, Trouble>,
-    /// What the host observed for it.
+    pub result: Result<T, Broken>,
+    /// What the host observed for it, until it ended.
     pub evidence: Vec<Evidence>,
-    /// What it said and printed.
+    /// What it said and printed, until it ended.
     pub log: Vec<LogLine>,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The agent could not, or crashed.
+    Trouble(Trouble),
+    /// The caller stopped it. Why is the caller's to say.
+    Stopped,
 }
 
 /// The one result of a contract function.
@@ -55,13 +65,19 @@ impl Agent {
         digest: Digest,
         pre: InstancePre<Guest>,
         limits: Limits,
-    ) -> Result<Self, Refused> {
-        Ok(Self { role, digest, pre, limits })
+        cached: bool,
+    ) -> Self {
+        Self { role, digest, pre, limits, cached }
     }
 
     /// The digest of the component's bytes.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether its machine code came from the cache, not from the compiler.
+    pub fn is_cached(&self) -> bool {
+        self.cached
     }
 
     /// The role that it was prepared for.
@@ -140,14 +156,15 @@ impl Agent {
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_async_yield_and_update(1);
         let running = run::<P, R>(&mut store, &self.pre, export_name(self.role), args);
-        let result = match tokio::time::timeout(options.timeout, running).await {
-            Err(_elapsed) => {
-                let after_ms = u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX);
-                Err(Trouble::Timeout { after_ms })
-            }
-            Ok(Err(error)) => Err(Trouble::Trap { message: trap_text(&error) }),
-            Ok(Ok(Err(failure))) => Err(Trouble::Failure(said(failure))),
-            Ok(Ok(Ok(answer))) => Ok(convert(answer)),
+        let result = tokio::select! {
+            // First, so that a call whose stop was given before does not start.
+            biased;
+            () = options.stop.given() => Err(Broken::Stopped),
+            ran = running => match ran {
+                Err(error) => Err(Broken::Trouble(Trouble::Trap { message: trap_text(&error) })),
+                Ok(Err(failure)) => Err(Broken::Trouble(Trouble::Failure(said(failure)))),
+                Ok(Ok(answer)) => Ok(convert(answer)),
+            },
         };
         let evidence = std::mem::take(&mut store.data_mut().evidence);
         drop(store);

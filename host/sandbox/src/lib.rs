@@ -14,6 +14,7 @@ mod files;
 mod guest;
 mod limits;
 mod log;
+mod stop;
 mod streams;
 mod wire;
 
@@ -22,10 +23,11 @@ use std::pin::Pin;
 
 use idumb_core::{Artifact, Attempt, Feedback, LogLine, PhaseId, RunId, TaskId};
 
-pub use agent::{Agent, CallOptions, Ended};
+pub use agent::{Agent, Broken, CallOptions, Ended};
 pub use engine::{Refused, Sandbox};
 pub use guest::Candidate;
 pub use limits::Limits;
+pub use stop::{Stop, Stopper};
 
 /// Where an agent's words go while it works, and where its questions are answered.
 ///

@@ -1,7 +1,7 @@
 //! A file's streams.
 //!
 //! Invariant: reading and writing happen at once, in the guest's own call; nothing is
-//! buffered past a call, so a deadline finds nothing half done.
+//! buffered past a call, so a stop finds nothing half done.
 
 use bytes::{Bytes, BytesMut};
 use idumb_overlay::{FileHandle, FsError};

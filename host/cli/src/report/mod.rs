@@ -12,7 +12,7 @@ mod terminal;
 
 use std::io::IsTerminal;
 
-use idumb_core::{Plan, Progress, RunState, Stamped, TaskId};
+use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, TaskId};
 
 pub(crate) use failure::failure_block;
 pub(crate) use jsonl::{Jsonl, error_line};
@@ -27,7 +27,24 @@ use crate::args::Format;
 pub(crate) struct Scene<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) state: &'a RunState,
-    pub(crate) progress: Progress,
+    run: &'a Run,
+    now: Moment,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(run: &'a Run, now: Moment) -> Self {
+        Self { plan: run.plan(), state: run.state(), run, now }
+    }
+
+    /// How the run goes.
+    pub(crate) fn config(&self) -> &'a RunConfig {
+        self.run.config()
+    }
+
+    /// Where the run stands: counted when asked for, since that takes longer the larger it is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.run.progress(self.now)
+    }
 }
 
 /// Something that passes and is not recorded as it passes: an agent's words while it works.
@@ -88,6 +105,12 @@ impl Paint {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self(stream.is_terminal() && !unwanted && !dumb)
+    }
+
+    /// None.
+    #[cfg(test)]
+    pub(crate) const fn off() -> Self {
+        Self(false)
     }
 
     pub(crate) const fn is_on(self) -> bool {

@@ -1,0 +1,58 @@
+//! How a caller ends a call early.
+//!
+//! Invariant: a stop that was given stays given; nothing in here knows the time.
+
+use tokio::sync::watch;
+
+/// Gives the stop. Clones give the same one.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<bool>);
+
+/// Where a call learns that it is to end. Clones learn of the same stop, so one
+/// [`Stopper`] may end several calls.
+///
+/// ```
+/// let (stopper, stop) = idumb_sandbox::Stop::new();
+/// assert!(!stop.is_given());
+/// stopper.stop();
+/// assert!(stop.is_given());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Stop(Option<watch::Receiver<bool>>);
+
+impl Stopper {
+    /// Ends the calls that listen, now and later. Giving it again changes nothing.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Stop {
+    /// A stop that is not given yet, and what gives it.
+    ///
+    /// If the stopper goes away without giving it, it is never given.
+    pub fn new() -> (Stopper, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (Stopper(sender), Self(Some(receiver)))
+    }
+
+    /// A stop that is never given.
+    pub fn never() -> Self {
+        Self(None)
+    }
+
+    /// Whether it was given.
+    pub fn is_given(&self) -> bool {
+        self.0.as_ref().is_some_and(|given| *given.borrow())
+    }
+
+    /// Waits until it is given.
+    pub async fn given(mut self) {
+        if let Some(given) = &mut self.0
+            && given.wait_for(|given| *given).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
