@@ -186,6 +186,13 @@ impl Error {
         let path = path.to_owned();
         move |source| match (source.sqlite_error_code(), source) {
             (Some(ErrorCode::DiskFull), _) => Self::StorageFull { path },
+            // The file ends before it should.
+            (Some(ErrorCode::SystemIoFailure), source)
+                if source.sqlite_extended_error_code()
+                    == Some(rusqlite::ffi::SQLITE_IOERR_SHORT_READ) =>
+            {
+                Self::Damaged { path, what: "a part of it is missing at its end".to_owned() }
+            }
             // SQLite does not say so of the files beside the journal.
             (Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen), _) if is_full(&path) => {
                 Self::StorageFull { path }

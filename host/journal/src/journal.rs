@@ -1,19 +1,25 @@
 //! The journal: what happened in every run, appended and never changed.
 //!
 //! Invariant: when an append returns, all of its events are on the disk, in order, or it
-//! returned an error and the connection is not used again.
+//! returned an error and the connection is not used again. Nothing is written to a journal
+//! whose check has not passed.
 
+mod check;
 mod connect;
+mod log;
 mod read;
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-use idumb_core::RunId;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use idumb_core::{Digest, RunId};
+use rusqlite::{ErrorCode, Transaction, TransactionBehavior};
 
-use self::connect::{connect, connect_read_only, create, leave_as_it_is};
-use crate::rows::{NewEvent, NewRun, Outcome, RunRow, StoredRun, Sum, stored};
+use self::connect::{Connected, create};
+use self::read::sum_before;
+use crate::rows::{
+    NewEvent, NewRun, Outcome, RunRow, SnapshotOf, StoredRun, Sum, record_plan, refused, stored,
+};
 use crate::state::entry;
 use crate::{Error, Lock, Result, StateDir, schema};
 
@@ -25,7 +31,7 @@ use crate::{Error, Lock, Result, StateDir, schema};
 pub struct Journal<A = Writing> {
     path: PathBuf,
     /// Or why there is none any more.
-    connection: Result<Connection, String>,
+    connection: Result<Connected, String>,
     /// Held for what it stands for: a writing journal keeps its lock alive.
     _access: A,
 }
@@ -43,9 +49,11 @@ pub struct Reading(());
 impl Journal {
     /// Opens the journal of the folder that `lock` is for, or makes an empty one.
     ///
-    /// Recovers what a killed process left, checks the file's structure, upgrades its
-    /// schema, and makes all of its content durable. The lock is kept as long as the
-    /// journal is.
+    /// Recovers what a killed process left, upgrades the file's schema, makes all of its
+    /// content durable, and starts the check of the file's structure, which may take a
+    /// while: the first write waits for it, or [`Self::checked`]. Until then each row is
+    /// checked when it is read. (An older schema is upgraded only after the check.) The
+    /// lock is kept as long as the journal is.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::NotAJournal`], [`Error::NewerSchema`]: the file was
@@ -55,8 +63,8 @@ impl Journal {
         if entry(&path)?.is_none() {
             create(lock.state())?;
         }
-        let connection = connect(&path)?;
-        Ok(Self { path, connection: Ok(connection), _access: Writing { _lock: lock.clone() } })
+        let open = Connected::for_writing(&path)?;
+        Ok(Self { path, connection: Ok(open), _access: Writing { _lock: lock.clone() } })
     }
 
     /// Opens the journal for looking, beside whoever writes; `None` if there is none yet.
@@ -69,15 +77,15 @@ impl Journal {
     /// [`Error::OlderSchema`], or what the storage says.
     pub fn open_read_only(state: &StateDir) -> Result<Option<Journal<Reading>>> {
         let path = state.journal();
-        let Some(connection) = connect_read_only(&path)? else {
+        let Some(open) = Connected::for_reading(&path)? else {
             return Ok(None);
         };
-        let found = schema::identify(&connection, &path, schema::MIGRATIONS)?;
+        let found = schema::identify(&open.connection, &path, schema::MIGRATIONS)?;
         let known = schema::latest(schema::MIGRATIONS);
         if found < known {
             return Err(Error::OlderSchema { path, found, known });
         }
-        Ok(Some(Journal { path, connection: Ok(connection), _access: Reading(()) }))
+        Ok(Some(Journal { path, connection: Ok(open), _access: Reading(()) }))
     }
 
     /// Opens the journal again after a failed write.
@@ -89,14 +97,27 @@ impl Journal {
     /// As [`Self::open`]; then the journal stays as it was, given up.
     pub fn reopen(&mut self) -> Result<()> {
         self.abandon("it is being opened again".to_owned());
-        match connect(&self.path) {
-            Ok(connection) => self.connection = Ok(connection),
+        match Connected::for_writing(&self.path) {
+            Ok(open) => self.connection = Ok(open),
             Err(error) => {
                 self.connection = Err(error.to_string());
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Waits until the file's structure is known to be sound, as the first write does.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]: the file was left as it is. What the storage says. After either
+    /// the connection is given up.
+    pub fn checked(&mut self) -> Result<()> {
+        let checked = self.connected()?.checked();
+        if let Err(error) = &checked {
+            self.abandon(error.to_string());
+        }
+        checked
     }
 
     /// Records a run and its first events, all or nothing; returns their numbers.
@@ -115,18 +136,14 @@ impl Journal {
             events: 0,
             outcome: None,
         };
-        self.write(new.run, |transaction| {
-            let plan = Sum::of_plan(new.plan);
-            transaction.execute(
-                "INSERT INTO plans (sum, plan) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                (plan, new.plan),
-            )?;
+        self.write(new.run, |transaction, _| {
+            let plan = record_plan(transaction, new.plan)?;
             let last = StoredRun::select(transaction, "ORDER BY number DESC LIMIT 1", [])?;
             let number = last.first().map_or(1, |last| last.number + 1);
             let head = Sum::before_events(new.run);
-            let mut run = StoredRun { row, number, plan, head };
+            let run = StoredRun { row, number, plan, head };
             run.insert(transaction)?;
-            append(transaction, &mut run, events)
+            append(transaction, run, events)
         })
     }
 
@@ -139,9 +156,7 @@ impl Journal {
     /// [`Error::Damaged`] the connection is given up: everything else returns
     /// [`Error::Abandoned`] until [`Self::reopen`].
     pub fn append(&mut self, run: &RunId, events: &[NewEvent<'_>]) -> Result<Range<u64>> {
-        self.write(run, |transaction| {
-            append(transaction, &mut StoredRun::find(transaction, run)?, events)
-        })
+        self.write(run, |transaction, stands| append(transaction, stands()?, events))
     }
 
     /// As [`Self::append`], and with the events sets how the run ended; `None`: it goes on.
@@ -154,52 +169,105 @@ impl Journal {
         events: &[NewEvent<'_>],
         outcome: Option<Outcome>,
     ) -> Result<Range<u64>> {
-        self.write(run, |transaction| {
-            let mut run = StoredRun::find(transaction, run)?;
+        self.write(run, |transaction, stands| {
+            let mut run = stands()?;
             run.row.outcome = outcome;
-            append(transaction, &mut run, events)
+            append(transaction, run, events)
         })
     }
 
+    /// As [`Self::append`], and with the events binds the run to another plan, which
+    /// [`Self::plan`] and [`RunRow::plan_digest`] say from then on. Plans that a run went by
+    /// before stay recorded.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_with_plan(
+        &mut self,
+        run: &RunId,
+        events: &[NewEvent<'_>],
+        plan_digest: Digest,
+        plan_json: &str,
+    ) -> Result<Range<u64>> {
+        self.write(run, |transaction, stands| {
+            let mut run = stands()?;
+            run.bind(transaction, plan_digest, plan_json)?;
+            append(transaction, run, events)
+        })
+    }
+
+    /// Saves the state that the events of `run` before number `seq` come to, in the place
+    /// of what was saved of the run before. What `format` means is the caller's.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the run has fewer events; else as [`Self::append`].
+    pub fn save_snapshot(&mut self, run: &RunId, seq: u64, format: u32, body: &[u8]) -> Result<()> {
+        self.write(run, |transaction, stands| {
+            let stands = stands()?;
+            let before = sum_before(transaction, &stands, seq)?.ok_or_else(|| {
+                let events = stands.row.events;
+                refused(format!("a snapshot of {seq} events, and there are {events}"))
+            })?;
+            let snapshot = SnapshotOf { seq, format, body };
+            snapshot.replace(transaction, run, Sum::of_snapshot(run, &snapshot, before))?;
+            Ok(((), stands))
+        })
+    }
+
+    /// Does `work` in a transaction. It is given where the run stands, when it asks, and
+    /// returns where the run stands then.
     fn write<T>(
         &mut self,
         run: &RunId,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Transaction<'_>, Stands<'_>) -> rusqlite::Result<(T, StoredRun)>,
     ) -> Result<T> {
-        let path = &self.path;
-        let connection = match &mut self.connection {
-            Ok(connection) => connection,
-            Err(why) => {
-                return Err(Error::Abandoned { path: path.clone(), why: why.clone() });
-            }
-        };
+        self.checked()?;
+        let Connected { connection, stands, .. } = self.connected()?;
+        // Taken: what it is after a failure is for the file to say.
+        let known = stands.take().filter(|stands| stands.row.run == *run);
         let written = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .and_then(|transaction| {
-                let value = work(&transaction)?;
+                let find = || known.map_or_else(|| StoredRun::find(&transaction, run), Ok);
+                let (value, stands) = work(&transaction, Box::new(find))?;
                 transaction.commit()?;
-                Ok(value)
-            })
-            .map_err(|error| match refusal(run, &error) {
-                Some(refused) => refused,
-                None => Error::sqlite("write to", path)(error),
+                Ok((value, stands))
             });
-        if let Err(error) = &written
-            && error.is_of_storage()
-        {
-            self.abandon(error.to_string());
+        match written {
+            Ok((value, now)) => {
+                *stands = Some(now);
+                Ok(value)
+            }
+            Err(error) => {
+                let error = match refusal(run, &error) {
+                    Some(refused) => refused,
+                    None => Error::sqlite("write to", &self.path)(error),
+                };
+                if error.is_of_storage() {
+                    self.abandon(error.to_string());
+                }
+                Err(error)
+            }
         }
-        written
+    }
+
+    fn connected(&mut self) -> Result<&mut Connected> {
+        self.connection
+            .as_mut()
+            .map_err(|why| Error::Abandoned { path: self.path.clone(), why: why.clone() })
     }
 
     /// After a failed write nothing that the connection believes can be relied on, least
     /// of all what it would copy from its log into the journal when it is closed.
     fn abandon(&mut self, why: String) {
-        if let Ok(connection) = std::mem::replace(&mut self.connection, Err(why)) {
-            leave_as_it_is(&connection);
+        if let Ok(open) = std::mem::replace(&mut self.connection, Err(why)) {
+            open.leave_as_it_is();
         }
     }
 }
+
+/// Finds where a run stands: in memory, or in the journal.
+type Stands<'a> = Box<dyn FnOnce() -> rusqlite::Result<StoredRun> + 'a>;
 
 /// What the caller asked for that the schema forbids; `None` if that is not it.
 fn refusal(run: &RunId, error: &rusqlite::Error) -> Option<Error> {
@@ -208,19 +276,24 @@ fn refusal(run: &RunId, error: &rusqlite::Error) -> Option<Error> {
         rusqlite::Error::ToSqlConversionFailure(_) => {
             Some(Error::Refused { run: run.clone(), what: error.to_string() })
         }
-        _ if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+        _ if matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig)
+        ) =>
+        {
             Some(Error::Refused { run: run.clone(), what: error.to_string() })
         }
         _ => None,
     }
 }
 
-/// Inserts `events` after those that `run` has, and brings its row up to them.
+/// Inserts `events` after those that `run` has, and brings its row up to them; returns
+/// their numbers, and where the run stands then.
 fn append(
     transaction: &Transaction<'_>,
-    run: &mut StoredRun,
+    mut run: StoredRun,
     events: &[NewEvent<'_>],
-) -> rusqlite::Result<Range<u64>> {
+) -> rusqlite::Result<(Range<u64>, StoredRun)> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO events (run, seq, at_ms, kind, task, body, sum)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -236,7 +309,7 @@ fn append(
         insert.execute((id, stored(seq)?, at, event.kind, task, body, run.head))?;
     }
     run.update(transaction)?;
-    Ok(first..run.row.events)
+    Ok((first..run.row.events, run))
 }
 
 #[cfg(test)]
@@ -258,7 +331,7 @@ mod tests {
         let plan_digest = Digest::of(b"");
         let new = NewRun { run: &run, phase: &phase, plan_digest, plan: "{}", started_at: 1 };
         journal.begin_run(&new, &[event("{}".to_owned())]).unwrap();
-        let connection = journal.connection.as_ref().unwrap();
+        let connection = &journal.connection.as_ref().unwrap().connection;
         connection.pragma_update_and_check(None, "max_page_count", 1, |_| Ok(())).unwrap();
         (journal, run)
     }
@@ -272,7 +345,7 @@ mod tests {
         let project = tempfile::tempdir().unwrap();
         let (journal, _) = full_journal(project.path());
         let pragma = |name| {
-            let connection = journal.connection.as_ref().unwrap();
+            let connection = &journal.connection.as_ref().unwrap().connection;
             connection
                 .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
                 .unwrap()

@@ -38,5 +38,5 @@ pub use blob::{BlobStore, Swept, Written};
 pub use error::{Error, LockError, Result};
 pub use journal::{Journal, Reading, Writing};
 pub use lock::Lock;
-pub use rows::{NewEvent, NewRun, Outcome, RunRow, StoredEvent};
+pub use rows::{NewEvent, NewRun, Outcome, RunRow, Snapshot, StoredEvent};
 pub use state::{StateDir, write_state};

@@ -5,7 +5,7 @@
 
 use idumb_core::{Digest, Millis, PhaseId, RunId, TaskId};
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
-use rusqlite::{Connection, Params, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
 
 /// A run that begins.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ pub struct RunRow {
     pub run: RunId,
     /// The phase it executes.
     pub phase: PhaseId,
-    /// Of the plan's file when the run began.
+    /// Of the plan's file: when the run began, or when it was bound to another plan last.
     pub plan_digest: Digest,
     /// When it began.
     pub started_at: Millis,
@@ -79,6 +79,25 @@ pub struct RunRow {
     pub events: u64,
     /// How it ended; `None`: it did not, yet.
     pub outcome: Option<Outcome>,
+}
+
+/// The state of a run at a place in its journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How many events it comes of: the number of the first one that is not in it.
+    pub seq: u64,
+    /// How to read `body`; what the numbers mean is the caller's.
+    pub format: u32,
+    /// The state.
+    pub body: Vec<u8>,
+}
+
+/// A snapshot whose body is elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SnapshotOf<'a> {
+    pub(crate) seq: u64,
+    pub(crate) format: u32,
+    pub(crate) body: &'a [u8],
 }
 
 /// A run as it is stored: with what only the journal needs to know.
@@ -120,6 +139,17 @@ impl Sum {
             .text(kind)
             .optional(task)
             .text(body)
+            .sum()
+    }
+
+    /// Of a snapshot of the events up to the one with the sum `before`.
+    pub(crate) fn of_snapshot(run: &RunId, snapshot: &SnapshotOf<'_>, before: Self) -> Self {
+        Fields::of("snapshot")
+            .text(run.as_str())
+            .number(snapshot.seq)
+            .number(snapshot.format.into())
+            .bytes(&before.0)
+            .bytes(snapshot.body)
             .sum()
     }
 
@@ -198,6 +228,12 @@ pub(crate) fn stored(number: u64) -> rusqlite::Result<i64> {
 pub(crate) fn altered(what: impl Into<String>) -> rusqlite::Error {
     let what: String = what.into();
     rusqlite::Error::FromSqlConversionFailure(0, Type::Null, what.into())
+}
+
+/// The error for what the caller may not write; it becomes [`crate::Error::Refused`].
+pub(crate) fn refused(what: impl Into<String>) -> rusqlite::Error {
+    let what: String = what.into();
+    rusqlite::Error::ToSqlConversionFailure(what.into())
 }
 
 /// A column that is never negative.
@@ -281,7 +317,7 @@ impl StoredRun {
         Ok(())
     }
 
-    /// Writes where the run stands: all that ever changes of it.
+    /// Writes where the run stands: all that an append changes of it.
     pub(crate) fn update(&self, connection: &Connection) -> rusqlite::Result<()> {
         let outcome = self.row.outcome.as_ref();
         let mut update = connection.prepare_cached(
@@ -289,7 +325,7 @@ impl StoredRun {
                              ended_at = :ended_at, sum = :sum
              WHERE number = :number",
         )?;
-        update.execute(named_params! {
+        let changed = update.execute(named_params! {
             ":events": stored(self.row.events)?,
             ":head": self.head,
             ":outcome": outcome.map(|outcome| &outcome.name),
@@ -297,6 +333,74 @@ impl StoredRun {
             ":sum": Sum::of_run(self),
             ":number": stored(self.number)?,
         })?;
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(altered(format!("the row of run {} is gone", self.row.run)))
+        }
+    }
+
+    /// Records `plan` and binds the run to it. The row is whole again after [`Self::update`].
+    pub(crate) fn bind(
+        &mut self,
+        connection: &Connection,
+        digest: Digest,
+        plan: &str,
+    ) -> rusqlite::Result<()> {
+        self.row.plan_digest = digest;
+        self.plan = record_plan(connection, plan)?;
+        connection.execute(
+            "UPDATE runs SET plan_digest = ?1, plan = ?2 WHERE number = ?3",
+            (digest.to_string(), self.plan, stored(self.number)?),
+        )?;
+        Ok(())
+    }
+}
+
+/// Records a plan, if it is not yet there; returns its sum.
+pub(crate) fn record_plan(connection: &Connection, plan: &str) -> rusqlite::Result<Sum> {
+    let sum = Sum::of_plan(plan);
+    connection.execute(
+        "INSERT INTO plans (sum, plan) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        (sum, plan),
+    )?;
+    Ok(sum)
+}
+
+impl Snapshot {
+    /// The snapshot of a run, not yet checked, and the sum it was written with.
+    pub(crate) fn find(
+        connection: &Connection,
+        run: &RunId,
+    ) -> rusqlite::Result<Option<(Self, Sum)>> {
+        connection
+            .prepare_cached("SELECT seq, format, body, sum FROM snapshots WHERE run = ?1")?
+            .query_row([run.as_str()], |row| {
+                let (format, body) = (row.get("format")?, row.get("body")?);
+                Ok((Self { seq: number(row, "seq")?, format, body }, row.get("sum")?))
+            })
+            .optional()
+    }
+
+    pub(crate) fn borrowed(&self) -> SnapshotOf<'_> {
+        SnapshotOf { seq: self.seq, format: self.format, body: &self.body }
+    }
+}
+
+impl SnapshotOf<'_> {
+    /// Writes it in the place of the one before.
+    pub(crate) fn replace(
+        &self,
+        connection: &Connection,
+        run: &RunId,
+        sum: Sum,
+    ) -> rusqlite::Result<()> {
+        let mut replace = connection.prepare_cached(
+            "INSERT INTO snapshots (run, seq, format, body, sum) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, format = excluded.format,
+                                             body = excluded.body, sum = excluded.sum",
+        )?;
+        replace.execute((run.as_str(), stored(self.seq)?, self.format, self.body, sum))?;
         Ok(())
     }
 }

@@ -14,7 +14,8 @@ const APPLICATION_ID: i32 = 0x6964_6D62;
 
 /// The steps from an empty file to the latest schema. Step n makes version n + 1; a step
 /// that was once released is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Takes an empty file and makes it a journal.
 pub(crate) fn initialise(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -99,6 +100,12 @@ pub(crate) fn ask(connection: &Connection, pragma: &str) -> rusqlite::Result<Str
     answers.into_iter().next().ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
+/// Sets a pragma that answers with the number it was set to.
+pub(crate) fn ask_number(connection: &Connection, name: &str, value: u64) -> rusqlite::Result<()> {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    connection.pragma_update_and_check(None, name, value, |_| Ok(()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +118,7 @@ mod tests {
 
     fn first_version() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        initialise(&mut connection).unwrap();
+        migrate(&mut connection, &MIGRATIONS[..1]).unwrap();
         connection
             .execute_batch(
                 "INSERT INTO plans VALUES (zeroblob(32), '{}');

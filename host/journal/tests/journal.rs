@@ -262,3 +262,121 @@ fn a_journal_keeps_its_lock() {
     drop(journal);
     project.state.lock().unwrap();
 }
+
+#[test]
+fn a_run_is_bound_to_another_plan_with_the_events_that_say_so() {
+    let project = project();
+    let mut journal = open(&project);
+    let run = begin(&mut journal, &phase(1));
+    let other = begin(&mut journal, &phase(2));
+    let (before, new) = (journal.plan(&run).unwrap(), r#"{"of":"something else"}"#);
+    let digest = Digest::of(b"the new file");
+    journal.append(&run, &[note(0)]).unwrap();
+    assert_eq!(journal.append_with_plan(&run, &[note(1)], digest, new).unwrap(), 1..2);
+    assert_eq!(journal.append(&run, &[note(2)]).unwrap(), 2..3, "it goes on from there");
+    for again in [false, true] {
+        if again {
+            drop(journal);
+            journal = open(&project);
+        }
+        assert_eq!(journal.plan(&run).unwrap(), new);
+        assert_eq!(journal.run(&run).unwrap().unwrap().plan_digest, digest);
+        assert_eq!(journal.events(&run).unwrap().len(), 3);
+        assert_ne!(journal.plan(&other).unwrap(), new, "the other run's stays");
+    }
+    drop(journal);
+    let kept: i64 = rusqlite::Connection::open(project.state.journal())
+        .unwrap()
+        .query_row("SELECT count(*) FROM plans WHERE plan = ?1", [before], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, 1, "the old plan stays recorded");
+
+    let mut journal = open(&project);
+    let plan = journal.plan(&other).unwrap();
+    journal.append_with_plan(&run, &[], digest, &plan).unwrap();
+    assert_eq!(journal.plan(&run).unwrap(), plan, "a plan that is there already");
+}
+
+#[test]
+fn a_refused_event_leaves_the_plan_as_it_was() {
+    let project = project();
+    let mut journal = open(&project);
+    let run = begin(&mut journal, &phase(1));
+    let (row, plan) = (journal.run(&run).unwrap(), journal.plan(&run).unwrap());
+    let digest = Digest::of(b"new");
+    let not_json = NewEvent { body: "not JSON".to_owned(), ..note(0) };
+    for (event, new) in [(not_json, "{}"), (note(0), "not JSON")] {
+        let error = journal.append_with_plan(&run, &[event], digest, new).unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        assert_eq!(
+            (journal.run(&run).unwrap(), journal.plan(&run).unwrap()),
+            (row.clone(), plan.clone())
+        );
+    }
+    assert_eq!(journal.append(&run, &[note(0)]).unwrap(), 0..1, "what it knew is not kept");
+    assert_eq!(journal.plan(&run).unwrap(), plan);
+    let nobody = RunId::new("phase-9-r1").unwrap();
+    let error = journal.append_with_plan(&nobody, &[], digest, "{}").unwrap_err();
+    assert!(matches!(error, Error::NoSuchRun { .. }), "{error:?}");
+}
+
+#[test]
+fn appends_to_several_runs_take_turns() {
+    let project = project();
+    let mut journal = open(&project);
+    let runs = [1, 2, 3].map(|number| begin(&mut journal, &phase(number)));
+    for number in 0..6 {
+        for run in &runs {
+            assert_eq!(journal.append(run, &[note(number)]).unwrap(), number..number + 1);
+        }
+    }
+    for run in &runs {
+        assert_eq!(journal.events(run).unwrap().len(), 6);
+    }
+}
+
+#[test]
+fn a_snapshot_is_of_the_events_before_it_and_replaces_the_one_before() {
+    let project = project();
+    let mut journal = open(&project);
+    let run = begin(&mut journal, &phase(1));
+    let other = begin(&mut journal, &phase(2));
+    let saved = |journal: &Journal, run| {
+        journal.snapshot(run).unwrap().map(|found| (found.seq, found.format, found.body))
+    };
+    assert_eq!(saved(&journal, &run), None);
+    journal.save_snapshot(&run, 0, 7, b"").unwrap();
+    assert_eq!(saved(&journal, &run), Some((0, 7, vec![])), "of nothing");
+    journal.append(&run, &[note(0), note(1), note(2)]).unwrap();
+    let error = journal.save_snapshot(&run, 4, 7, b"too far").unwrap_err();
+    assert!(
+        matches!(&error, Error::Refused { what, .. } if what.contains("4 events")),
+        "{error:?}"
+    );
+    assert_eq!(saved(&journal, &run), Some((0, 7, vec![])), "a refused one changes nothing");
+
+    let bodies = [vec![1; 100_000], vec![2; 3], vec![3; 2_000_000]];
+    for (body, seq) in bodies.into_iter().zip([1, 2, 3]) {
+        journal.save_snapshot(&run, seq, 8, &body).unwrap();
+        assert_eq!(saved(&journal, &run), Some((seq, 8, body)));
+    }
+    journal.append(&run, &[note(3)]).unwrap();
+    assert_eq!(saved(&journal, &other), None);
+    journal.save_snapshot(&other, 0, 1, b"the other's").unwrap();
+    drop(journal);
+
+    let reader = Journal::open_read_only(&project.state).unwrap().unwrap();
+    let found = reader.snapshot(&run).unwrap().unwrap();
+    assert_eq!((found.seq, found.format, found.body), (3, 8, vec![3; 2_000_000]));
+    let tail = reader.events_from(&run, found.seq).unwrap();
+    assert_eq!(tail.iter().map(|event| event.seq).collect::<Vec<_>>(), [3]);
+
+    let nobody = RunId::new("phase-9-r1").unwrap();
+    let errors = [
+        reader.snapshot(&nobody).unwrap_err(),
+        open(&project).save_snapshot(&nobody, 0, 1, b"").unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::NoSuchRun { .. }), "{error:?}");
+    }
+}

@@ -9,7 +9,7 @@ use idumb_core::{PhaseId, RunId};
 use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::Journal;
-use crate::rows::{Outcome, RunRow, StoredEvent, StoredRun, Sum, altered, stored};
+use crate::rows::{Outcome, RunRow, Snapshot, StoredEvent, StoredRun, Sum, altered, stored};
 use crate::{Error, Result};
 
 impl<A> Journal<A> {
@@ -97,6 +97,30 @@ impl<A> Journal<A> {
         .map_err(|error| error.or_no_such(run))
     }
 
+    /// The state of the run that was saved last, with the events it is of; `None` if there
+    /// is none. What happened since is in [`Self::events_from`] its `seq`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`]; else as [`Self::run`].
+    pub fn snapshot(&self, run: &RunId) -> Result<Option<Snapshot>> {
+        self.read(|connection| {
+            // Read first: a writer only ever adds to the events it is of.
+            let saved = Snapshot::find(connection, run)?;
+            let stands = StoredRun::find(connection, run)?;
+            let Some((snapshot, sum)) = saved else {
+                return Ok(None);
+            };
+            match sum_before(connection, &stands, snapshot.seq)? {
+                None => Err(altered(format!("the snapshot of run {run} is of events it has not"))),
+                Some(before) if Sum::of_snapshot(run, &snapshot.borrowed(), before) != sum => {
+                    Err(altered(format!("the snapshot of run {run} is not what was written")))
+                }
+                Some(_) => Ok(Some(snapshot)),
+            }
+        })
+        .map_err(|error| error.or_no_such(run))
+    }
+
     /// All events of a run, in order.
     ///
     /// # Errors
@@ -171,14 +195,14 @@ impl<A> Journal<A> {
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         match &self.connection {
-            Ok(connection) => work(connection).map_err(Error::sqlite("read", &self.path)),
+            Ok(open) => work(&open.connection).map_err(Error::sqlite("read", &self.path)),
             Err(why) => Err(Error::Abandoned { path: self.path.clone(), why: why.clone() }),
         }
     }
 }
 
 /// The sum that event `from` stands on; `None` if the run has not got that far.
-fn sum_before(
+pub(super) fn sum_before(
     connection: &Connection,
     run: &StoredRun,
     from: u64,
