@@ -1,7 +1,8 @@
 //! What the end-to-end tests share: the binary, and trees of files.
 //!
-//! Invariant: nothing of the environment of the test reaches the binary but `PATH` and a
-//! temporary folder, so a scenario goes the same way everywhere.
+//! Invariant: nothing of the environment of the test reaches the binary but `PATH`, a
+//! temporary folder and the folder of compiled agents, so a scenario goes the same way
+//! everywhere.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -27,6 +28,8 @@ pub(crate) fn idumb(folder: &Path, temporary: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_idumb"));
     command.current_dir(folder).stdin(Stdio::null()).env_clear();
     command.env("TMPDIR", temporary).env("COLUMNS", "100");
+    // Shared by all tests: each agent is compiled once. `compiled.rs` tests the rest.
+    command.env("IDUMB_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/components"));
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }

@@ -29,7 +29,7 @@ use crate::record::{self, Recorded, Recorder};
 use crate::report::{self, Reporter};
 use crate::roster::Roster;
 use crate::workshop::Workshop;
-use crate::{dry_run, scratch};
+use crate::{compiled, dry_run, scratch};
 
 /// Where the flags are silent and `idumb.toml` too.
 const BATCH_SIZE: u32 = 5;
@@ -265,6 +265,10 @@ impl Opened<'_> {
         if let Some(memory) = self.project.config.limits.memory {
             limits.memory = usize::try_from(memory).unwrap_or(usize::MAX);
         }
+        let sandbox = match compiled::cache(&self.project.root) {
+            Some(cache) => Sandbox::with_cache(limits, cache)?,
+            None => Sandbox::new(limits)?,
+        };
         let workshop = Workshop {
             run: run.config().run.clone(),
             plan: run.plan().clone(),
@@ -274,7 +278,7 @@ impl Opened<'_> {
             // Never emptied: a run that was cut short may have moved a file of the user's
             // there, and only integrating again puts it where it belongs.
             staging: self.state.staging(),
-            sandbox: Sandbox::new(limits)?,
+            sandbox,
             roster,
             established,
             messages: sender,

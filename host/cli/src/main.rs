@@ -4,6 +4,7 @@
 //! out has its exit status, as `idumb --help` lists them.
 
 mod args;
+mod compiled;
 mod desk;
 mod driver;
 mod dry_run;

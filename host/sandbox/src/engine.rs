@@ -3,6 +3,7 @@
 //! Invariant: what is linked for a role is exactly its world; a component that wants more
 //! is refused before anything of it runs.
 
+use std::hash::{Hash as _, Hasher};
 use std::time::Duration;
 
 use idumb_core::{Digest, Role};
@@ -17,11 +18,12 @@ use wasmtime_wasi::random::WasiRandom;
 
 use crate::Limits;
 use crate::agent::Agent;
+use crate::cache::Cache;
 use crate::contract;
 use crate::files::FileSystem;
 use crate::guest::Guest;
 
-/// How often a running guest is interrupted to let its deadline be noticed.
+/// How often a running guest is interrupted to let a stop be noticed.
 const TICK: Duration = Duration::from_millis(5);
 
 /// The contract's package and version, as components name it.
@@ -85,6 +87,7 @@ pub enum Refused {
 pub struct Sandbox {
     engine: Engine,
     limits: Limits,
+    cache: Option<Cache>,
 }
 
 impl Sandbox {
@@ -93,13 +96,7 @@ impl Sandbox {
     /// # Errors
     /// If this machine cannot run WebAssembly, with the engine's reason.
     pub fn new(limits: Limits) -> Result<Self, Refused> {
-        let mut config = Config::new();
-        // An endless loop must notice its deadline; epochs cost less than fuel.
-        config.epoch_interruption(true);
-        config.wasm_component_model(true);
-        // Compiling without optimisation was no faster to the first task, so agents run optimised.
-        config.cranelift_opt_level(wasmtime::OptLevel::Speed);
-        let engine = Engine::new(&config).map_err(|error| Refused::Invalid(whole(&error)))?;
+        let engine = Engine::new(&config()).map_err(|error| Refused::Invalid(whole(&error)))?;
         let weak = engine.weak();
         // The thread ends when the engine is gone.
         std::thread::spawn(move || {
@@ -113,10 +110,18 @@ impl Sandbox {
                 std::thread::sleep(TICK);
             }
         });
-        Ok(Self { engine, limits })
+        Ok(Self { engine, limits, cache: None })
     }
 
-    /// Checks that `component` can take `role`, and compiles it.
+    /// Starts an engine that keeps what it compiles in `cache`, and looks there first.
+    ///
+    /// # Errors
+    /// As [`Sandbox::new`].
+    pub fn with_cache(limits: Limits, cache: Cache) -> Result<Self, Refused> {
+        Ok(Self { cache: Some(cache), ..Self::new(limits)? })
+    }
+
+    /// Checks that `component` can take `role`, and compiles it if it is in no cache.
     ///
     /// # Errors
     /// [`Refused`] says what was expected, what was found, and what to do.
@@ -126,15 +131,69 @@ impl Sandbox {
             return Err(Refused::TooLarge { size, limit });
         }
         let digest = Digest::of(component);
-        let compiled = Component::from_binary(&self.engine, component)
-            .map_err(|error| Refused::Invalid(whole(&error)))?;
+        let (compiled, cached) = self.compiled(digest, component)?;
+        // All that follows is the same, wherever the code came from.
         let linker = linker(&self.engine, role).map_err(|error| Refused::Invalid(whole(&error)))?;
         check_imports(&self.engine, &compiled, role)?;
         let export = check_export(&self.engine, &compiled, role)?;
         let pre = linker
             .instantiate_pre(&compiled)
             .map_err(|error| Refused::Type { export, why: whole(&error) })?;
-        Agent::new(role, digest, pre, self.limits)
+        Ok(Agent::new(role, digest, pre, self.limits, cached))
+    }
+
+    /// The compiled component, and whether it was cached.
+    fn compiled(&self, digest: Digest, component: &[u8]) -> Result<(Component, bool), Refused> {
+        let kept = self.cache.as_ref().map(|cache| (cache, key(&self.engine, digest)));
+        if let Some((cache, key)) = kept
+            && let Some(loaded) = cache.load(key).and_then(|code| code.into_component(&self.engine))
+        {
+            return Ok((loaded, true));
+        }
+        let compiled = Component::from_binary(&self.engine, component)
+            .map_err(|error| Refused::Invalid(whole(&error)))?;
+        if let Some((cache, key)) = kept
+            && let Ok(code) = compiled.serialize()
+        {
+            cache.keep(key, &code);
+        }
+        Ok((compiled, false))
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    // An endless loop must notice a stop; epochs cost less than fuel.
+    config.epoch_interruption(true);
+    config.wasm_component_model(true);
+    // Compiling without optimisation was no faster to the first task, so agents run optimised.
+    config.cranelift_opt_level(wasmtime::OptLevel::Speed);
+    // Nobody is shown a guest's stack, and without these tables there is a sixth less to load.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
+    config
+}
+
+/// What a compiled component depends on: the component, the engine with its settings and the
+/// machine it compiles for, and this program.
+fn key(engine: &Engine, component: Digest) -> Digest {
+    let mut parts = Parts(Vec::new());
+    (env!("CARGO_PKG_VERSION"), component.to_hex()).hash(&mut parts);
+    engine.precompile_compatibility_hash().hash(&mut parts);
+    Digest::of(&parts.0)
+}
+
+/// Gathers what is hashed, so that a digest can be made of all of it.
+struct Parts(Vec<u8>);
+
+impl Hasher for Parts {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        // Nothing asks for it: the parts themselves are used.
+        0
     }
 }
 
@@ -242,4 +301,65 @@ fn linker(engine: &Engine, role: Role) -> wasmtime::Result<Linker<Guest>> {
         contract::change_set::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
     }
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn component() -> Vec<u8> {
+        let text = r#"(component
+            (core module $m (func (export "f") (result i32) i32.const 7))
+            (core instance $i (instantiate $m))
+            (func $f (result u32) (canon lift (core func $i "f")))
+            (export "build" (func $f)))"#;
+        wat::parse_str(text).unwrap()
+    }
+
+    fn sandbox() -> (TempDir, Cache, Sandbox) {
+        let folder = TempDir::new().unwrap();
+        let cache = Cache::open(&folder.path().join("cache")).unwrap();
+        let sandbox = Sandbox::with_cache(Limits::default(), cache.clone()).unwrap();
+        (folder, cache, sandbox)
+    }
+
+    /// An engine that compiles otherwise.
+    fn other_engine() -> Engine {
+        let mut config = config();
+        config.epoch_interruption(false);
+        Engine::new(&config).unwrap()
+    }
+
+    #[test]
+    fn a_key_names_component_and_engine() {
+        let (_folder, _, sandbox) = sandbox();
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        assert_eq!(key(&sandbox.engine, one), key(&Engine::new(&config()).unwrap(), one));
+        assert_ne!(key(&sandbox.engine, one), key(&sandbox.engine, two));
+        assert_ne!(key(&sandbox.engine, one), key(&other_engine(), one));
+    }
+
+    #[test]
+    fn code_for_another_engine_is_compiled_again_and_replaced() {
+        let (_folder, cache, sandbox) = sandbox();
+        let bytes = component();
+        let other = other_engine().precompile_component(&bytes).unwrap();
+        // Under the key of this engine, as a collision or a mistake of ours would put it.
+        cache.keep(key(&sandbox.engine, Digest::of(&bytes)), &other);
+        assert!(!sandbox.prepare(Role::Builder, &bytes).unwrap().is_cached());
+        assert!(sandbox.prepare(Role::Builder, &bytes).unwrap().is_cached());
+    }
+
+    #[test]
+    fn what_is_no_code_is_compiled_again_and_replaced() {
+        for other in [b"".as_slice(), b"\x7fELF", &[0; 4096]] {
+            let (_folder, cache, sandbox) = sandbox();
+            let bytes = component();
+            cache.keep(key(&sandbox.engine, Digest::of(&bytes)), other);
+            assert!(!sandbox.prepare(Role::Builder, &bytes).unwrap().is_cached());
+            assert!(sandbox.prepare(Role::Builder, &bytes).unwrap().is_cached());
+        }
+    }
 }

@@ -5,9 +5,10 @@
 //! Every call gets a fresh store, which is dropped when the call ends, however it ends.
 //!
 //! [`Sandbox`] holds the engine; [`Sandbox::prepare`] checks and compiles a component into
-//! an [`Agent`]; the agent's methods call its one export.
+//! an [`Agent`], or takes it from a [`Cache`]; the agent's methods call its one export.
 
 mod agent;
+mod cache;
 mod contract;
 mod engine;
 mod files;
@@ -24,6 +25,7 @@ use std::pin::Pin;
 use idumb_core::{Artifact, Attempt, Feedback, LogLine, PhaseId, RunId, TaskId};
 
 pub use agent::{Agent, Broken, CallOptions, Ended};
+pub use cache::{Cache, Unusable};
 pub use engine::{Refused, Sandbox};
 pub use guest::Candidate;
 pub use limits::Limits;

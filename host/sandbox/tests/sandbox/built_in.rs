@@ -10,6 +10,7 @@ use idumb_core::{
     Blobs as _, ChangeSet, CriterionId, Digest, Entry, Examination, FailureKind, Link, Observed,
     Trouble, Verdict,
 };
+use idumb_sandbox::Broken;
 use serde_json::{Value, json};
 
 use crate::world::{World, builder, criterion, step, task, validator};
@@ -62,7 +63,7 @@ fn assert_fails(kind: &str, args: Value, expected: FailureKind, words: &str) {
     let mut task = task(&["**"], &["**"], &[]);
     task.steps = vec![step("write", json!({"path": "first.txt", "content": ""})), step(kind, args)];
     match world.build(builder(), &task).ended.result {
-        Err(Trouble::Failure(failure)) => {
+        Err(Broken::Trouble(Trouble::Failure(failure))) => {
             assert_eq!((failure.kind, failure.step), (expected, Some(1)), "{kind}: {failure:?}");
             assert!(failure.message.contains(words), "{kind}: {}", failure.message);
         }

@@ -4,7 +4,7 @@
 //! criterion.
 
 use idumb_core::{Examination, Finding, Judgement, Task, Trouble, Verdict};
-use idumb_sandbox::Ended;
+use idumb_sandbox::{Broken, Ended};
 use serde_json::json;
 
 use crate::world::{SHORT, World, criterion, misbehaving_validator, task};
@@ -97,7 +97,9 @@ pub(crate) fn write_in_view() {
 pub(crate) fn observe_too_much() {
     let (_, ended) = call("observe_too_much");
     match &ended.result {
-        Err(Trouble::Trap { message }) => assert!(message.contains("observations"), "{message}"),
+        Err(Broken::Trouble(Trouble::Trap { message })) => {
+            assert!(message.contains("observations"), "{message}")
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(ended.evidence.len(), idumb_sandbox::Limits::default().observations);
@@ -115,12 +117,13 @@ pub(crate) fn flood_findings() {
 #[test]
 pub(crate) fn crash() {
     let (_, ended) = call("crash");
-    assert!(matches!(ended.result, Err(Trouble::Trap { .. })), "{:?}", ended.result);
+    let trap = matches!(ended.result, Err(Broken::Trouble(Trouble::Trap { .. })));
+    assert!(trap, "{:?}", ended.result);
 }
 
 #[test]
 pub(crate) fn never_answer() {
-    let world = world().within(SHORT);
+    let world = world().stopped_after(SHORT);
     let (ended, _) = world.validate(misbehaving_validator(), &doing("never_answer"));
-    assert!(matches!(ended.result, Err(Trouble::Timeout { .. })), "{:?}", ended.result);
+    assert_eq!(ended.result.unwrap_err(), Broken::Stopped);
 }

@@ -4,7 +4,7 @@
 //! expected and what was found.
 
 use idumb_core::{Role, Trouble};
-use idumb_sandbox::{Limits, Refused, Sandbox};
+use idumb_sandbox::{Broken, Limits, Refused, Sandbox};
 
 use crate::world::{World, sandbox, task};
 
@@ -156,7 +156,9 @@ fn an_export_of_another_type() {
     let agent = sandbox().prepare(Role::Builder, &bytes).unwrap();
     let attempt = World::new(&[]).build(&agent, &task(&[], &[], &[]));
     match &attempt.ended.result {
-        Err(Trouble::Trap { message }) => assert!(message.contains("type"), "{message}"),
+        Err(Broken::Trouble(Trouble::Trap { message })) => {
+            assert!(message.contains("type"), "{message}")
+        }
         other => panic!("{other:?}"),
     }
 }

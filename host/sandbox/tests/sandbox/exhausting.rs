@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use idumb_core::{Task, Trouble};
 use idumb_overlay::Quota;
-use idumb_sandbox::Limits;
+use idumb_sandbox::{Broken, Limits};
 
 use crate::world::{Attempt, SHORT, World, task};
 
@@ -18,34 +18,35 @@ fn doing(what: &str, path: &str) -> Task {
     task(&["open.txt"], &["out/**"], &[("do", what), ("path", path)])
 }
 
-fn assert_timeout(attempt: &Attempt) {
-    let expected = Trouble::Timeout { after_ms: SHORT.as_millis() as u64 };
-    assert_eq!(attempt.ended.result.as_ref().unwrap_err(), &expected);
+fn assert_stopped(attempt: &Attempt) {
+    assert_eq!(attempt.ended.result.as_ref().unwrap_err(), &Broken::Stopped);
 }
 
 fn assert_trap(attempt: &Attempt, because: &str) {
     match &attempt.ended.result {
-        Err(Trouble::Trap { message }) => assert!(message.contains(because), "{message}"),
+        Err(Broken::Trouble(Trouble::Trap { message })) => {
+            assert!(message.contains(because), "{message}")
+        }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 pub(crate) fn loop_forever() {
-    let world = world().within(SHORT);
-    assert_timeout(&world.misbehave(&doing("loop_forever", "")));
+    let world = world().stopped_after(SHORT);
+    assert_stopped(&world.misbehave(&doing("loop_forever", "")));
 }
 
 #[test]
 pub(crate) fn loop_in_host_calls() {
-    let world = world().within(SHORT);
-    assert_timeout(&world.misbehave(&doing("loop_in_host_calls", "")));
+    let world = world().stopped_after(SHORT);
+    assert_stopped(&world.misbehave(&doing("loop_in_host_calls", "")));
 }
 
 #[test]
 pub(crate) fn sleep_forever() {
-    let world = world().within(SHORT);
-    assert_timeout(&world.misbehave(&doing("sleep_forever", "")));
+    let world = world().stopped_after(SHORT);
+    assert_stopped(&world.misbehave(&doing("sleep_forever", "")));
 }
 
 #[test]
@@ -60,11 +61,7 @@ pub(crate) fn grow_memory() {
 #[test]
 pub(crate) fn recurse_forever() {
     let attempt = world().misbehave(&doing("recurse_forever", ""));
-    assert!(
-        matches!(attempt.ended.result, Err(Trouble::Trap { .. })),
-        "{:?}",
-        attempt.ended.result
-    );
+    assert_trap(&attempt, "");
 }
 
 #[test]
@@ -149,12 +146,15 @@ pub(crate) fn huge_outcome() {
             assert!(outcome.summary.len() < 10_000, "{} bytes", outcome.summary.len());
             assert!(outcome.artifacts.len() <= 10_000, "{}", outcome.artifacts.len());
         }
-        Err(trouble) => assert!(matches!(trouble, Trouble::Trap { .. }), "{trouble:?}"),
+        Err(broken) => {
+            assert!(matches!(broken, Broken::Trouble(Trouble::Trap { .. })), "{broken:?}");
+        }
     }
 }
 
 #[test]
 pub(crate) fn aliased_outcome() {
     let attempt = world().misbehave(&doing("aliased_outcome", ""));
-    assert!(matches!(attempt.ended.result, Err(Trouble::Trap { .. })), "it was all read");
+    let trap = matches!(attempt.ended.result, Err(Broken::Trouble(Trouble::Trap { .. })));
+    assert!(trap, "it was all read");
 }

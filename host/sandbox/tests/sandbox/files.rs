@@ -3,6 +3,7 @@
 //! Invariant: what is not granted is not there, and each refused request is in the record.
 
 use idumb_core::{Capability, DenialReason, Task, Trouble};
+use idumb_sandbox::Broken;
 
 use crate::world::{World, task};
 
@@ -213,7 +214,7 @@ pub(crate) fn trap_in_mid_write() {
     let world = world();
     let options = [("path", "src/lib.rs")];
     let attempt = world.misbehave(&doing("trap_in_mid_write", &[], &["src/**"], &options));
-    let Err(Trouble::Trap { message }) = &attempt.ended.result else {
+    let Err(Broken::Trouble(Trouble::Trap { message })) = &attempt.ended.result else {
         panic!("{:?}", attempt.ended.result);
     };
     assert!(message.contains("aborted"), "{message}");

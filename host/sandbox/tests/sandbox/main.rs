@@ -4,11 +4,13 @@
 //! Invariant: every call ends with the project's tree as it was, and with the host alive.
 
 mod built_in;
+mod caching;
 mod checking;
 mod components;
 mod exhausting;
 mod files;
 mod people;
+mod stopping;
 mod world;
 
 use idumb_test_guests::{for_each_builder_behaviour, for_each_validator_behaviour};

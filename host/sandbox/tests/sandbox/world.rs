@@ -18,7 +18,8 @@ use idumb_core::{
 };
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
 use idumb_sandbox::{
-    Agent, CallOptions, Candidate, Context, Desk, Ended, Limits, Outcome, Question, Sandbox,
+    Agent, CallOptions, Candidate, Context, Desk, Ended, Limits, Outcome, Question, Sandbox, Stop,
+    Stopper,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -60,7 +61,8 @@ pub(crate) struct World {
     folder: TempDir,
     pub(crate) desk: Arc<TestDesk>,
     pub(crate) quota: Quota,
-    timeout: Duration,
+    stop: (Stopper, Stop),
+    stops_after: Duration,
     pub(crate) context: Context,
     uppers: AtomicU64,
 }
@@ -82,7 +84,8 @@ impl World {
             folder,
             desk: Arc::default(),
             quota: Quota::default(),
-            timeout: PATIENCE,
+            stop: Stop::new(),
+            stops_after: PATIENCE,
             context: context(),
             uppers: AtomicU64::new(0),
         };
@@ -92,9 +95,21 @@ impl World {
         world
     }
 
-    /// The same, where a call may take no longer than this.
-    pub(crate) fn within(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+    /// The same, where calls are stopped some time after they began.
+    pub(crate) fn stopped_after(self, stops_after: Duration) -> Self {
+        Self { stops_after, ..self }
+    }
+
+    /// The same, where calls are stopped before they begin.
+    pub(crate) fn stopped(self) -> Self {
+        self.stop.0.stop();
+        self
+    }
+
+    /// The same, where a call is stopped at the first word of its agent.
+    pub(crate) fn stopped_at_a_word(self) -> Self {
+        *self.desk.stopper.lock().unwrap() = Some(self.stop.0.clone());
+        self
     }
 
     pub(crate) fn project(&self) -> PathBuf {
@@ -114,7 +129,17 @@ impl World {
 
     fn options(&self) -> CallOptions {
         let desk: Arc<dyn Desk> = self.desk.clone();
-        CallOptions { timeout: self.timeout, desk }
+        CallOptions { stop: self.stop.1.clone(), desk }
+    }
+
+    fn run<T>(&self, call: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (stopper, after) = (self.stop.0.clone(), self.stops_after);
+        runtime.spawn(async move {
+            tokio::time::sleep(after).await;
+            stopper.stop();
+        });
+        runtime.block_on(call)
     }
 
     /// Has `agent` carry out `task`.
@@ -124,7 +149,7 @@ impl World {
         let (base, quota) = (self.base(), self.quota.clone());
         let view = WorkView::new(&base, &upper, task.grants(), quota).unwrap();
         let before = tree(&self.project());
-        let ended = run(agent.build(view.clone(), task, &self.context, self.options()));
+        let ended = self.run(agent.build(view.clone(), task, &self.context, self.options()));
         assert_eq!(tree(&self.project()), before, "the project was changed");
         assert_eq!(beside(self.folder.path()), beside_at_first(), "something was left beside it");
         Attempt { ended, record: view.record(), view }
@@ -157,7 +182,7 @@ impl World {
         let candidate = Candidate { change_set: changes.clone(), content: Some((base, blobs)) };
         let before = tree(&self.project());
         let ended =
-            run(agent.validate(view.clone(), candidate, task, &self.context, self.options()));
+            self.run(agent.validate(view.clone(), candidate, task, &self.context, self.options()));
         assert_eq!(tree(&self.project()), before, "the project was changed");
         (ended, view.record())
     }
@@ -165,14 +190,14 @@ impl World {
     /// Has the built-in verifier check `tasks` on the project.
     pub(crate) fn verify(&self, tasks: &[Task]) -> Ended<Vec<Finding>> {
         let view = ReadView::of_base(&self.base(), everything());
-        run(verifier().verify(view, tasks, &self.context, self.options()))
+        self.run(verifier().verify(view, tasks, &self.context, self.options()))
     }
 
     /// Has the built-in integration-checker check the project.
     pub(crate) fn check(&self, established: &[Criterion], links: &[Link]) -> Ended<Vec<Finding>> {
         let view = ReadView::of_base(&self.base(), everything());
         let options = self.options();
-        run(integration_checker().check_integration(
+        self.run(integration_checker().check_integration(
             view,
             established,
             links,
@@ -209,11 +234,6 @@ impl Attempt {
         let found = self.record.denials.iter().find(|denial| denial.path == path);
         found.unwrap_or_else(|| panic!("no denial of {path:?} in {:?}", self.record.denials))
     }
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(future)
 }
 
 fn context() -> Context {
@@ -332,20 +352,35 @@ pub(crate) struct TestDesk {
     pub(crate) lines: Mutex<Vec<LogLine>>,
     pub(crate) questions: Mutex<Vec<Question>>,
     pub(crate) answer: Mutex<Option<String>>,
+    /// Given at the first word; a question is not answered then.
+    stopper: Mutex<Option<Stopper>>,
+}
+
+impl TestDesk {
+    /// Stops the call if it is to be stopped at a word.
+    fn stops(&self) -> bool {
+        let stopper = self.stopper.lock().unwrap();
+        stopper.as_ref().inspect(|stopper| stopper.stop()).is_some()
+    }
 }
 
 impl Desk for TestDesk {
     fn progress(&self, _: u32, _: u32, message: &str) {
         self.progress.fetch_add(1, Ordering::Relaxed);
         self.longest.fetch_max(message.len() as u64, Ordering::Relaxed);
+        self.stops();
     }
 
     fn log(&self, line: &LogLine) {
         self.lines.lock().unwrap().push(line.clone());
+        self.stops();
     }
 
     fn ask(&self, question: Question) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
         self.questions.lock().unwrap().push(question);
+        if self.stops() {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(std::future::ready(self.answer.lock().unwrap().clone()))
     }
 }

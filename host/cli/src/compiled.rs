@@ -1,0 +1,171 @@
+//! Where compiled agents are kept between processes.
+//!
+//! Invariant: never inside the project, nor around it: what lies there runs as the host, and
+//! the project is what agents change. Without such a place agents are compiled each time.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use idumb_sandbox::Cache;
+
+/// Names the folder; empty, there is none.
+const VARIABLE: &str = "IDUMB_CACHE_DIR";
+
+/// The cache for agents that work on the project in `root`, if there is a place for it.
+///
+/// Why a folder that the user named cannot be used is told; about the usual one there is
+/// nothing to be done, so nothing is said.
+pub(crate) fn cache(root: &Path) -> Option<Cache> {
+    let place = Place::of(|name| std::env::var_os(name))?;
+    match open(&place.folder, root) {
+        Ok(cache) => Some(cache),
+        Err(why) if place.named => {
+            crate::tell(&format!("idumb: compiled agents are not kept, see {VARIABLE}: {why}"));
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    folder: PathBuf,
+    /// By the user, for this very purpose.
+    named: bool,
+}
+
+impl Place {
+    fn of(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        if let Some(folder) = variable(VARIABLE) {
+            let named = Self { folder: folder.into(), named: true };
+            return (!named.folder.as_os_str().is_empty()).then_some(named);
+        }
+        // As the XDG base directories are specified: what is not absolute does not count.
+        let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+        Some(Self { folder: caches.join("idumb/components"), named: false })
+    }
+}
+
+fn open(folder: &Path, root: &Path) -> Result<Cache, String> {
+    let told = |error: io::Error| format!("{}: {error}", folder.display());
+    let place = resolved(folder).map_err(told)?;
+    let root = root.canonicalize().map_err(told)?;
+    if place.starts_with(&root) || root.starts_with(&place) {
+        return Err(format!(
+            "{} is not apart from the project {}, which agents change",
+            place.display(),
+            root.display()
+        ));
+    }
+    Cache::open(&place).map_err(|unusable| unusable.to_string())
+}
+
+/// `folder` by a path without links but perhaps the last part, which opening does not follow.
+/// Nothing of it need be there.
+fn resolved(folder: &Path) -> io::Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    let mut names = Vec::new();
+    let mut above = folder.as_path();
+    loop {
+        let (Some(name), Some(parent)) = (above.file_name(), above.parent()) else {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it has no name of its own"));
+        };
+        names.push(name);
+        match parent.canonicalize() {
+            Ok(found) => return Ok(names.iter().rev().fold(found, |path, name| path.join(name))),
+            Err(error) if error.kind() == ErrorKind::NotFound => above = parent,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn place(variables: &[(&str, &str)]) -> Option<(PathBuf, bool)> {
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        };
+        Place::of(variable).map(|place| (place.folder, place.named))
+    }
+
+    #[test]
+    fn the_first_variable_that_names_a_place_counts() {
+        let all = [(VARIABLE, "/a"), ("XDG_CACHE_HOME", "/b"), ("HOME", "/c")];
+        assert_eq!(place(&all), Some(("/a".into(), true)));
+        assert_eq!(place(&all[1..]), Some(("/b/idumb/components".into(), false)));
+        assert_eq!(place(&all[2..]), Some(("/c/.cache/idumb/components".into(), false)));
+        assert_eq!(place(&[]), None);
+    }
+
+    #[test]
+    fn an_empty_variable_turns_it_off_and_relative_ones_do_not_count() {
+        assert_eq!(place(&[(VARIABLE, ""), ("HOME", "/c")]), None);
+        let relative = [("XDG_CACHE_HOME", "b"), ("HOME", "/c")];
+        assert_eq!(place(&relative), Some(("/c/.cache/idumb/components".into(), false)));
+        assert_eq!(place(&[("XDG_CACHE_HOME", ""), ("HOME", "c")]), None);
+    }
+
+    fn project() -> (TempDir, PathBuf, PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        let root = here.join("around/project");
+        fs::create_dir_all(root.join("src")).unwrap();
+        (folder, here, root)
+    }
+
+    #[test]
+    fn a_folder_apart_is_made_and_used() {
+        let (_folder, here, root) = project();
+        for apart in ["new/cache", "around/cache", "around/project-cache"] {
+            open(&here.join(apart), &root).unwrap();
+            assert!(here.join(apart).is_dir());
+        }
+    }
+
+    #[test]
+    fn a_folder_in_the_project_or_around_it_is_not_even_made() {
+        let (_folder, here, root) = project();
+        symlink(&root, here.join("link")).unwrap();
+        fs::create_dir(here.join("beside")).unwrap();
+        let folders = [
+            root.clone(),
+            root.join("cache"),
+            root.join("src/deep/cache"),
+            root.join("../project/cache"),
+            here.join("around"),
+            here.join("around/"),
+            here.join("link/cache"),
+            here.join("link/src/../cache"),
+            here.join("beside/../around/project/cache"),
+        ];
+        for folder in folders {
+            let why = open(&folder, &root).unwrap_err();
+            assert!(why.contains("not apart from the project"), "{folder:?}: {why}");
+        }
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
+        // The project may be named by a link, too.
+        assert!(open(&root.join("cache"), &here.join("link")).is_err());
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_refused() {
+        let (_folder, here, root) = project();
+        symlink(root.join("cache"), here.join("dangling")).unwrap();
+        let apart = here.join("apart");
+        open(&apart, &root).unwrap();
+        symlink(&apart, here.join("link")).unwrap();
+        for folder in ["dangling", "dangling/cache", "link", "link/", "missing/../cache", ".."] {
+            assert!(open(&here.join(folder), &root).is_err(), "{folder}");
+        }
+        assert!(!root.join("cache").exists(), "it was made through a link");
+    }
+}
