@@ -133,10 +133,11 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Option<Reply>> 
     let (_folder, through) = short(&path)?;
     let mut stream = match UnixStream::connect(&through) {
         Ok(stream) => stream,
-        Err(error) if matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-        ) =>
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
         {
             return Ok(None);
         }

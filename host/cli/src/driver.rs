@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    Control, Effect, Epoch, Input, Lease, Mode, PauseCause, Prompt, Run, RunOutcome, TaskId,
+    Control, Effect, Epoch, Input, Lease, Mode, PauseCause, Prompt, Run, RunConfig, RunOutcome,
+    TaskId,
 };
 use idumb_journal::{StateDir, write_state};
 use idumb_sandbox::Question;
@@ -389,7 +390,7 @@ impl Driver {
                 continue;
             }
             if self.run.config().mode == Mode::Auto || !prompt::is_attended() {
-                self.notice(&Notice::Host(how_to_answer(&self.run, &prompt)));
+                self.notice(&Notice::Host(how_to_answer(self.run.config(), &prompt)));
                 continue;
             }
             for reporter in &mut self.reporters {
@@ -432,14 +433,14 @@ pub(crate) fn refused_answer(run: &Run, prompt: u32, choice: &str) -> Option<Str
 }
 
 /// The question, and the command that answers it.
-pub(crate) fn how_to_answer(run: &Run, prompt: &Prompt) -> String {
+pub(crate) fn how_to_answer(config: &RunConfig, prompt: &Prompt) -> String {
     let question: Vec<String> = lines(&prompt.question).collect();
     let options: Vec<String> = prompt.options.iter().map(|(id, _)| printable(id)).collect();
     format!(
         "prompt {}: {}\n  answer it: idumb answer {} {} --choose {}",
         prompt.id,
         question.join("\n  "),
-        run.config().run,
+        config.run,
         prompt.id,
         options.join("|")
     )

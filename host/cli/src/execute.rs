@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    AgentBinding, Backoff, Control, Event, Input, Mode, PhaseId, Plan, Policy, Rule, Run, RunConfig,
-    RunId, RunOutcome, Stamped, Timeouts, WorkflowStep,
+    AgentBinding, Backoff, Control, Event, Input, Mode, PhaseId, Plan, Policy, Rule, Run,
+    RunConfig, RunId, RunOutcome, Stamped, Timeouts, WorkflowStep,
 };
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
@@ -63,7 +63,8 @@ impl Settings {
         rules.extend(project.config.rules.iter().cloned());
         policies.push(project.config.policy.clone());
         // A policy that says nothing is not worth a word in the journal.
-        let says = |policy: &Policy| *policy != Policy { name: policy.name.clone(), ..Policy::default() };
+        let says =
+            |policy: &Policy| *policy != Policy { name: policy.name.clone(), ..Policy::default() };
         policies.retain(says);
         Ok(Self {
             mode: args.mode.map(Mode::from).or(defaults.mode).unwrap_or(Mode::Interactive),
@@ -99,7 +100,11 @@ impl Settings {
 }
 
 /// Executes a phase; answers the exit status.
-pub(crate) fn execute_phase(project: Option<&Path>, args: &ExecutePhase, clock: Clock) -> Result<u8> {
+pub(crate) fn execute_phase(
+    project: Option<&Path>,
+    args: &ExecutePhase,
+    clock: Clock,
+) -> Result<u8> {
     let mut project = Project::open(project)?;
     if let Some(to) = &args.scratch
         && !args.dry_run
@@ -318,8 +323,7 @@ impl Opened<'_> {
                 Roster::of(&self.project.root, &Default::default(), &empty_of(run.plan()))?;
             let recorder = Recorder::going_on(Journal::open(self.lock)?, events, covered);
             let established = Established::default();
-            let (driver, _socket) =
-                self.driver(run, recorder, roster, established, Vec::new())?;
+            let (driver, _socket) = self.driver(run, recorder, roster, established, Vec::new())?;
             driver.drive().await?;
             journal.reopen()?;
         }

@@ -1,97 +1,277 @@
-//! `idumb status` and `idumb log`: looking at recorded runs.
+//! `idumb status`, `log` and `replay`: looking at recorded runs.
 //!
 //! Invariant: only reads; works while another process runs the phase.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
-use idumb_core::{AccessRecord, Event, Mode, Stamped, TaskId};
-use idumb_journal::{Journal, RunRow, StateDir};
+use idumb_core::{
+    AccessRecord, Actor, Control, Event, Grants, Moment, Plan, Prompt, Run, RunOutcome, Scope,
+    Stamped, TaskId,
+};
+use idumb_journal::{Journal, Reading, RunRow, StateDir};
+use serde_json::json;
 
-use crate::args::{Format, Log, Status};
-use crate::driver::{now, recorded_config, recorded_events, recover};
+use crate::args::{Format, Log, Replay, Status, StatusFormat};
+use crate::clock::wall;
+use crate::driver::{LOOK_AGAIN, how_to_answer};
 use crate::established::recorded_plan;
-use crate::fault::{DONE, Fault};
+use crate::fault::{DONE, Fault, INTERRUPTED, PAUSED, REFUSED};
 use crate::project::Project;
-use crate::report::{Paint, Scene, event_line, progress_block};
+use crate::record;
+use crate::report::{self, Paint, Scene, event_line, progress_block};
 use crate::text::{one_line, printable};
 
-struct Recorded {
+/// A run that is looked at.
+struct Looked {
+    state: StateDir,
+    journal: Journal<Reading>,
     row: RunRow,
-    plan: idumb_core::Plan,
-    events: Vec<Stamped>,
-    holder: Option<String>,
+    plan: Plan,
 }
 
-fn latest(project: Option<&Path>, phase: Option<&str>) -> Result<Recorded> {
-    let project = Project::open(project)?;
-    let number = phase.map(|text| project.choose(text)).transpose()?.map(|phase| phase.number);
-    let none = || Fault::usage("nothing was run here yet").hint("begin with: idumb execute-phase");
-    let state = StateDir::find(&project.root)?.ok_or_else(none)?;
-    let journal = Journal::open_read_only(&state)?.ok_or_else(none)?;
-    let row = journal.latest_run(number)?.ok_or_else(none)?;
-    let events = recorded_events(&journal, &row.run)?;
-    let plan = recorded_plan(&journal, &row.run)?;
-    let holder = state.holder()?;
-    Ok(Recorded { row, plan, events, holder })
+impl Looked {
+    fn open(project: Option<&Path>, phase: Option<&str>) -> Result<Self> {
+        let project = Project::open(project)?;
+        let number = phase.map(|text| project.choose(text)).transpose()?.map(|phase| phase.number);
+        let none =
+            || Fault::usage("nothing was run here yet").hint("begin with: idumb execute-phase");
+        let state = StateDir::find(&project.root)?.ok_or_else(none)?;
+        let journal = Journal::open_read_only(&state)?.ok_or_else(none)?;
+        let row = journal.latest_run(number)?.ok_or_else(none)?;
+        let plan = recorded_plan(&journal, &row.run)?;
+        Ok(Self { state, journal, row, plan })
+    }
+
+    fn run(&self) -> Result<Run> {
+        Ok(record::recover(&self.journal, &self.row.run, self.plan.clone(), None)?.run)
+    }
+
+    fn events(&self, from: u64) -> Result<Vec<Stamped>> {
+        record::recorded_events(&self.journal, &self.row.run, from)
+    }
+
+    /// The run before its first event, to be folded one by one.
+    fn begun(&self, events: &[Stamped]) -> Result<Run> {
+        let config = match record::config_of(&events[..events.len().min(1)]) {
+            Some(config) => config,
+            None => record::recorded_config(&self.journal, &self.row.run)?,
+        };
+        Ok(Run::new(self.plan.clone(), config))
+    }
+
+    /// Whether a process has the state directory: then who.
+    fn holder(&self) -> Result<Option<String>> {
+        Ok(self.state.holder()?)
+    }
 }
 
 /// Shows where the latest run stands.
 pub(crate) fn status(project: Option<&Path>, args: &Status) -> Result<u8> {
-    let Recorded { row, plan, events, holder } = latest(project, args.phase.as_deref())?;
+    let looked = Looked::open(project, args.phase.as_deref())?;
+    if args.wait {
+        while looked.holder()?.is_some() {
+            rest(LOOK_AGAIN);
+        }
+    }
+    let run = looked.run()?;
+    let holder = looked.holder()?;
+    let out = match args.format {
+        StatusFormat::Text => status_text(&run, holder.as_deref()),
+        StatusFormat::Json => format!("{}\n", status_json(&run, holder.as_deref())),
+    };
+    std::io::stdout().lock().write_all(out.as_bytes())?;
+    Ok(if args.wait { exit_of(&run) } else { DONE })
+}
+
+/// As the run's own process exits when it ends or rests so.
+fn exit_of(run: &Run) -> u8 {
+    match &run.state().control {
+        Control::Finished(RunOutcome::Completed) => DONE,
+        Control::Finished(RunOutcome::Failed { code, .. }) => code.exit_status(),
+        Control::Finished(RunOutcome::Refused { .. }) => REFUSED,
+        Control::Finished(RunOutcome::Cancelled { .. }) => INTERRUPTED,
+        _ => PAUSED,
+    }
+}
+
+fn status_text(run: &Run, holder: Option<&str>) -> String {
     let paint = Paint::for_stream(&std::io::stdout());
-    let run = recover(plan, &events)?;
-    let control = match &run.state().control {
-        idumb_core::Control::Active | idumb_core::Control::PauseRequested(..) => match &holder {
-            Some(holder) => format!("running ({})", printable(holder)),
-            None => format!(
-                "interrupted; go on with: idumb execute-phase {} --resume",
-                row.phase.number
-            ),
-        },
-        idumb_core::Control::Paused(_, reason) => format!(
-            "paused: {}; go on with: idumb execute-phase {} --resume",
-            printable(reason),
-            row.phase.number
+    let number = run.plan().phase.number;
+    let control = match (&run.state().control, holder) {
+        (Control::Paused(cause, reason), _) => format!(
+            "paused ({cause}): {}; go on with: idumb execute-phase {number} --resume",
+            printable(reason)
         ),
-        idumb_core::Control::Finished(idumb_core::RunOutcome::Completed) => "completed".to_owned(),
-        idumb_core::Control::Finished(idumb_core::RunOutcome::Failed { code, reason }) => {
+        (Control::Finished(RunOutcome::Completed), _) => "completed".to_owned(),
+        (Control::Finished(RunOutcome::Failed { code, reason }), _) => {
             format!("failed: {code} {}: {}", code.cause(), printable(reason))
         }
+        (Control::Finished(RunOutcome::Refused { reason }), _) => {
+            format!("refused: {}", printable(reason))
+        }
+        (Control::Finished(RunOutcome::Cancelled { reason }), _) => {
+            format!("cancelled: {}", printable(reason))
+        }
+        (_, Some(holder)) => format!("running ({})", printable(holder)),
+        (_, None) => {
+            format!("interrupted; go on with: idumb execute-phase {number} --resume")
+        }
     };
-    let block = progress_block(run.plan(), &run.progress(now()), paint);
-    let out = format!("{block}\nRun {} is {control}\n", row.run);
-    std::io::stdout().lock().write_all(out.as_bytes())?;
-    Ok(DONE)
+    let now = Moment { at: wall(), up: 0 };
+    let block = progress_block(run.plan(), &run.progress(now), paint);
+    let mut out = format!("{block}\nRun {} is {control}\n", run.config().run);
+    for prompt in &run.state().prompts {
+        out.push_str(&format!("{}\n", how_to_answer(run.config(), prompt)));
+    }
+    out
+}
+
+fn status_json(run: &Run, holder: Option<&str>) -> serde_json::Value {
+    let progress = run.progress(Moment { at: wall(), up: 0 });
+    let prompt = |prompt: &Prompt| {
+        let options: Vec<_> =
+            prompt.options.iter().map(|(id, text)| json!({"id": id, "text": text})).collect();
+        json!({
+            "id": prompt.id, "about": prompt.subject, "question": prompt.question,
+            "options": options,
+        })
+    };
+    json!({
+        "run": run.config().run,
+        "phase": run.plan().phase.to_string(),
+        "control": run.state().control,
+        "running": holder,
+        "step": run.state().step,
+        "completed": run.state().completed,
+        "total": progress.total,
+        "current": progress.current,
+        "blocked": progress.blocked,
+        "remaining_ms": progress.remaining_ms,
+        "prompts": run.state().prompts.iter().map(prompt).collect::<Vec<_>>(),
+    })
+}
+
+fn rest(time: Duration) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process writes, and tells nobody: its journal is looked at again"
+    )]
+    std::thread::sleep(time);
 }
 
 /// Shows what happened in the latest run.
 pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
-    let Recorded { plan, events, .. } = latest(project, args.phase.as_deref())?;
-    let task = args.task.as_deref().map(|text| known_task(&plan, text)).transpose()?;
-    let mut out = std::io::stdout().lock();
+    let looked = Looked::open(project, args.phase.as_deref())?;
+    let task = args.task.as_deref().map(|text| known_task(&looked.plan, text)).transpose()?;
+    known_kinds(&args.kind)?;
+    let mut events = looked.events(0)?;
+    let mut run = looked.begun(&events)?;
+    let mut wanted = Wanted { args, task, agents: std::collections::BTreeMap::new() };
+    let mut seen = 0;
+    loop {
+        // Asked before the events are read: what was written until then is not missed.
+        let goes = args.follow && looked.holder()?.is_some();
+        let mut out = std::io::stdout().lock();
+        for stamped in &events {
+            run.fold(stamped);
+            if wanted.takes(&stamped.event) {
+                out.write_all(shown(args, &run, stamped)?.as_bytes())?;
+            }
+        }
+        out.flush()?;
+        drop(out);
+        seen += events.len() as u64;
+        if !goes {
+            let rest = if args.follow { looked.events(seen)? } else { Vec::new() };
+            if rest.is_empty() {
+                return Ok(DONE);
+            }
+            events = rest;
+            continue;
+        }
+        self::rest(LOOK_AGAIN);
+        events = looked.events(seen)?;
+    }
+}
+
+fn shown(args: &Log, run: &Run, stamped: &Stamped) -> Result<String> {
+    if args.output.format == Format::Jsonl {
+        return Ok(format!("{}\n", serde_json::to_string(stamped)?));
+    }
+    if args.files {
+        return Ok(files(&stamped.event));
+    }
+    if args.grants {
+        return Ok(grants(&stamped.event));
+    }
     let paint = Paint::for_stream(&std::io::stdout());
-    let mut config = recorded_config(&events)?;
-    config.mode = Mode::Auto;
-    for (index, stamped) in events.iter().enumerate() {
-        if task.is_some() && stamped.event.task() != task.as_ref() {
-            continue;
+    let scene = Scene::new(run, Moment { at: stamped.at, up: stamped.up });
+    let line = event_line(stamped, &scene, paint).unwrap_or_else(|| bare(&stamped.event));
+    Ok(format!("{} {line}\n{}", paint.dim(&time(stamped.at)), said(&stamped.event)))
+}
+
+/// Which events are shown.
+struct Wanted<'a> {
+    args: &'a Log,
+    task: Option<TaskId>,
+    /// Who works on each task.
+    agents: std::collections::BTreeMap<TaskId, String>,
+}
+
+impl Wanted<'_> {
+    fn takes(&mut self, event: &Event) -> bool {
+        if let Event::LeaseGranted { task, agent, .. }
+        | Event::ValidationStarted { task, agent, .. } = event
+        {
+            self.agents.insert(task.clone(), agent.clone());
         }
-        if args.output.format == Format::Jsonl {
-            writeln!(out, "{}", serde_json::to_string(stamped)?)?;
-            continue;
+        let by = match event {
+            Event::PhaseCheckStarted { agent, .. } => Some(agent),
+            event => event.task().and_then(|task| self.agents.get(task)),
+        };
+        let kinds = &self.args.kind;
+        (self.task.is_none() || event.task() == self.task.as_ref())
+            && (kinds.is_empty() || kinds.iter().any(|kind| kind == event.kind()))
+            && self.args.agent.as_ref().is_none_or(|agent| by == Some(agent))
+    }
+}
+
+fn known_kinds(kinds: &[String]) -> Result<(), Fault> {
+    match kinds.iter().find(|kind| !Event::KINDS.contains(&kind.as_str())) {
+        None => Ok(()),
+        Some(kind) => Err(Fault::usage(format!("no event is called `{}`", printable(kind)))
+            .hint(format!("the kinds are {}", Event::KINDS.join(", ")))),
+    }
+}
+
+/// Shows a recorded run as it went.
+pub(crate) fn replay(project: Option<&Path>, args: &Replay) -> Result<u8> {
+    let looked = Looked::open(project, args.phase.as_deref())?;
+    let events = looked.events(0)?;
+    let mut run = looked.begun(&events)?;
+    let usual = if std::io::stderr().is_terminal() { 10 } else { 0 };
+    let speed = u64::from(args.speed.unwrap_or(usual));
+    let mut reporters = report::reporters(args.output.format);
+    let mut before: Option<u64> = None;
+    for stamped in &events {
+        // Rests and restarts are not waited for: there the clock begins anew.
+        let passed = before.map_or(0, |before| stamped.up.saturating_sub(before));
+        if let Some(time) = passed.checked_div(speed) {
+            rest(Duration::from_millis(time));
         }
-        if args.files {
-            write!(out, "{}", files(&stamped.event))?;
-            continue;
+        let ends = matches!(stamped.event, Event::RunPaused { .. });
+        before = (!ends).then_some(stamped.up);
+        run.fold(stamped);
+        let scene = Scene::new(&run, Moment { at: stamped.at, up: stamped.up });
+        for reporter in &mut reporters {
+            reporter.event(stamped, &scene);
         }
-        let run = idumb_core::Run::recover(plan.clone(), config.clone(), &events[..=index]);
-        let progress = run.progress(stamped.at);
-        let scene = Scene { plan: &plan, state: run.state(), progress };
-        let line = event_line(stamped, &scene, paint).unwrap_or_else(|| bare(&stamped.event));
-        writeln!(out, "{} {line}", paint.dim(&time(stamped.at)))?;
-        write!(out, "{}", said(&stamped.event))?;
+    }
+    for reporter in &mut reporters {
+        reporter.finished();
     }
     Ok(DONE)
 }
@@ -115,9 +295,17 @@ fn bare(event: &Event) -> String {
     let name = event.kind().replace('_', " ");
     match event {
         Event::StepEntered { step } => format!("step {step:?}"),
-        Event::AttemptStarted { task, attempt, epoch } => {
-            format!("  {task}: attempt {attempt} started (epoch {epoch})")
+        Event::PlanValidated { examination, .. } => {
+            format!("plan validated: {} findings", examination.findings.len())
         }
+        Event::LeaseGranted { task, attempt, epoch, agent, .. } => {
+            format!("  {task}: attempt {attempt} leased to {} (epoch {epoch})", printable(agent))
+        }
+        Event::ValidationStarted { task, change_set, agent, epoch, .. } => format!(
+            "  {task}: {} validates {} (epoch {epoch})",
+            printable(agent),
+            change_set.short()
+        ),
         Event::AttemptSealed { task, sealed, .. } => format!(
             "  {task}: sealed {} with {} paths: {}",
             sealed.change_set.short(),
@@ -129,11 +317,77 @@ fn bare(event: &Event) -> String {
             examination.findings.len(),
             judgement.verdict
         ),
+        Event::Delegated { from, to, .. } => format!("{from} delegates to {to}"),
         _ => match event.task() {
             Some(task) => format!("  {task}: {name}"),
             None => name,
         },
     }
+}
+
+/// Who was allowed what, by whom.
+fn grants(event: &Event) -> String {
+    let line = |from: Actor, to: String, what: String| format!("{from} -> {to}: {what}\n");
+    match event {
+        Event::Delegated { from, to, scope } => line(*from, to.to_string(), scope_text(scope)),
+        Event::DelegationRefused { refused } => {
+            let task = refused.task.as_ref().map_or_else(String::new, |task| format!(" ({task})"));
+            let why = printable(&refused.why.to_string());
+            format!("{} -> {}{task}: REFUSED: {why}\n", Actor::HighGovernance, refused.to)
+        }
+        Event::LeaseGranted { task, attempt, agent, grants, .. } => {
+            let to = format!("{} {} ({task}, attempt {attempt})", Actor::Builder, printable(agent));
+            line(Actor::Executor, to, grants_text(grants))
+        }
+        Event::ValidationStarted { task, change_set, agent, grants, .. } => {
+            let (agent, what) = (printable(agent), change_set.short());
+            let to = format!("{} {agent} ({task}, candidate {what})", Actor::LowValidator);
+            line(Actor::Executor, to, grants_text(grants))
+        }
+        Event::PhaseCheckStarted { role, agent, scope, .. } => {
+            let to = format!("{} {}", Actor::of(*role), printable(agent));
+            line(Actor::Executor, to, scope_text(scope))
+        }
+        _ => String::new(),
+    }
+}
+
+fn globs_text(globs: &[idumb_core::PathGlob]) -> String {
+    let texts: Vec<String> = globs.iter().map(|glob| printable(&glob.to_string())).collect();
+    if texts.is_empty() { "nothing".to_owned() } else { texts.join(" ") }
+}
+
+fn grants_text(grants: &Grants) -> String {
+    let mut text =
+        format!("reads {}; writes {}", globs_text(&grants.reads), globs_text(&grants.writes));
+    if !grants.never.is_empty() {
+        text.push_str(&format!("; never {}", globs_text(&grants.never)));
+    }
+    text
+}
+
+fn scope_text(scope: &Scope) -> String {
+    let (mut text, never) = match scope {
+        Scope::Plan { plan, never, most_reads, most_writes } => {
+            let mut text = format!("what the tasks of plan {} ask for", plan.short());
+            for most in most_reads {
+                text.push_str(&format!("; reads at most {}", globs_text(most)));
+            }
+            for most in most_writes {
+                text.push_str(&format!("; writes at most {}", globs_text(most)));
+            }
+            (text, never.as_slice())
+        }
+        Scope::Checks { plan, never } => {
+            let plan = plan.short();
+            (format!("to read what the checks of plan {plan} look at"), never.as_slice())
+        }
+        Scope::Exactly { grants } => (grants_text(grants), [].as_slice()),
+    };
+    if !never.is_empty() {
+        text.push_str(&format!("; never {}", globs_text(never)));
+    }
+    text
 }
 
 fn said(event: &Event) -> String {

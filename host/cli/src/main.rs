@@ -4,19 +4,24 @@
 //! out has its exit status, as `idumb --help` lists them.
 
 mod args;
+mod clock;
 mod compiled;
+mod control;
 mod desk;
 mod driver;
 mod dry_run;
 mod established;
 mod execute;
+mod fail_point;
 mod fault;
 mod look;
 mod project;
 mod prompt;
+mod record;
 mod report;
 mod roster;
 mod scratch;
+mod steer;
 mod text;
 mod workshop;
 
@@ -30,17 +35,25 @@ use crate::fault::{Fault, INTERNAL};
 use crate::report::Paint;
 
 fn main() -> ExitCode {
+    let clock = clock::Clock::start();
     let cli = Cli::parse();
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,
         Command::Log(args) => args.output.format,
-        Command::Status(_) => Format::Text,
+        Command::Replay(args) => args.output.format,
+        Command::Status(_) | Command::Pause(_) | Command::Cancel(_) | Command::Answer(_) => {
+            Format::Text
+        }
     };
     let project = cli.project.as_deref();
     let result = match &cli.command {
-        Command::ExecutePhase(args) => execute::execute_phase(project, args),
+        Command::ExecutePhase(args) => execute::execute_phase(project, args, clock),
         Command::Status(args) => look::status(project, args),
+        Command::Pause(args) => steer::pause(project, args),
+        Command::Cancel(args) => steer::cancel(project, args, clock),
+        Command::Answer(args) => steer::answer(project, args, clock),
         Command::Log(args) => look::log(project, args),
+        Command::Replay(args) => look::replay(project, args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

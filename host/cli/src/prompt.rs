@@ -120,12 +120,14 @@ impl Asking {
         let options = &self.prompt.options;
         let by_number = line.parse::<usize>().ok().and_then(|n| options.get(n.checked_sub(1)?));
         let by_name = || {
-            let mut fits = options.iter().filter(|(id, _)| !line.is_empty() && id.starts_with(line));
+            let mut fits =
+                options.iter().filter(|(id, _)| !line.is_empty() && id.starts_with(line));
             let exact = options.iter().find(|(id, _)| id == line);
             exact.or_else(|| fits.next().filter(|_| fits.next().is_none()))
         };
         let Some((choice, _)) = by_number.or_else(by_name) else {
-            let why = if line.is_empty() { String::new() } else { "  that is none of them\n".into() };
+            let why =
+                if line.is_empty() { String::new() } else { "  that is none of them\n".into() };
             return Said::More(format!("{why}{}", wanted(&self.prompt)));
         };
         if self.takes_note(choice) {

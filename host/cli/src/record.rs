@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use idumb_core::{Event, Plan, Run, RunConfig, RunId, RunOutcome, SNAPSHOT_FORMAT, Stamped};
 use idumb_journal::{Journal, NewEvent, NewRun, Outcome};
 
-use crate::fault::Fault;
 use crate::fail_point::fail_point;
+use crate::fault::Fault;
 
 /// How many events are folded anew at most, for a small plan.
 const SNAPSHOT_EVERY: u64 = 2000;

@@ -9,14 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idumb_core::{
     Artifact, Attempt, Blobs as _, BrokenAttempt, ChangeSet, CriterionId, Digest, Effect, Entry,
-    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, PathGlob, Plan,
-    Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
+    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, PathGlob,
+    Plan, Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
 use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};
-use idumb_sandbox::{
-    Agent, Broken, CallOptions, Candidate, Context, Desk, Sandbox, Stop, Stopper,
-};
+use idumb_sandbox::{Agent, Broken, CallOptions, Candidate, Context, Desk, Sandbox, Stop, Stopper};
 use tokio::sync::mpsc;
 
 use crate::desk::{QuietDesk, TaskDesk};
@@ -225,9 +223,7 @@ impl Workshop {
             Ok(Ok(sealed)) => {
                 Ok(Box::new(SealedAttempt { evidence: ended.evidence, log: ended.log, ..sealed }))
             }
-            Ok(Err(trouble)) => {
-                Err(Box::new(BrokenAttempt { trouble, record, log: ended.log }))
-            }
+            Ok(Err(trouble)) => Err(Box::new(BrokenAttempt { trouble, record, log: ended.log })),
             Err(_) => Err(broken(Trouble::Error { message: "sealing failed inside idumb".into() })),
         }
     }
@@ -419,8 +415,7 @@ pub(crate) fn is_used_up(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
     // EMFILE and ENFILE have no kind of their own.
     let descriptors = matches!(error.raw_os_error(), Some(23 | 24));
-    descriptors
-        || matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
+    descriptors || matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
 }
 
 /// A checker's trouble is not the builder's: say whose it is.

@@ -426,8 +426,51 @@ impl Event {
         }
     }
 
-    /// How many kinds there are.
-    pub const KINDS: usize = 42;
+    /// Every kind.
+    pub const KINDS: &[&str] = &[
+        "run_started",
+        "step_entered",
+        "plan_validated",
+        "delegated",
+        "delegation_refused",
+        "batch_started",
+        "lease_granted",
+        "attempt_started",
+        "attempt_sealed",
+        "validation_started",
+        "validation_interrupted",
+        "candidate_examined",
+        "candidate_judged",
+        "judgement_outdated",
+        "integration_started",
+        "task_succeeded",
+        "attempt_failed",
+        "attempt_interrupted",
+        "back_off_ended",
+        "task_parked",
+        "lease_renewed",
+        "rule_applied",
+        "task_failed",
+        "task_skipped",
+        "task_reopened",
+        "phase_check_started",
+        "phase_check_void",
+        "integration_judged",
+        "phase_judged",
+        "phase_check_failed",
+        "pause_requested",
+        "run_paused",
+        "run_resumed",
+        "cancel_requested",
+        "replanned",
+        "prompt_opened",
+        "prompt_answered",
+        "prompt_withdrawn",
+        "checkpoint_passed",
+        "question_declined",
+        "stale_answer",
+        "run_finished",
+    ];
 
     /// The task it is about, if it is about one.
     pub fn task(&self) -> Option<&TaskId> {

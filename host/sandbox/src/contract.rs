@@ -81,9 +81,12 @@ impl evidence::Host for Guest {
             }
             Observed::Dir { .. } => (evidence::Kind::Dir, String::new(), 0),
             Observed::Symlink { .. } => (evidence::Kind::Symlink, String::new(), 0),
-            Observed::Absent { .. } | Observed::Changes { .. } => {
-                (evidence::Kind::Absent, String::new(), 0)
-            }
+            // A path is never a change-set, a plan, a run or an answer.
+            Observed::Absent { .. }
+            | Observed::Changes { .. }
+            | Observed::Plan { .. }
+            | Observed::Run { .. }
+            | Observed::Answer { .. } => (evidence::Kind::Absent, String::new(), 0),
         };
         let id = self.record(observed)?;
         Ok(Ok(evidence::Observation { id, kind, digest, size }))

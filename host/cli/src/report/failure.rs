@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use idumb_core::{Observed, TaskId, TaskRecord, TaskState, Trouble};
+use idumb_core::{ErrorCode, Observed, Parking, TaskId, TaskRecord, Trouble};
 
 use crate::report::plain::denial_text;
 use crate::report::progress::title;
@@ -16,20 +16,20 @@ use crate::text::{one_line, printable};
 pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> String {
     let Some(record) = scene.state.task(id) else { return String::new() };
     let mut out = String::new();
-    let code = match (&record.state, &record.trouble) {
-        (TaskState::Failed(code), _) => *code,
-        (_, Some(trouble)) => trouble.code(),
-        _ => return out,
-    };
+    let code = record.trouble().map_or(ErrorCode::E002, Trouble::code);
     let head = format!("✗ {id}: {} — {code} {}", title(scene.plan, id), code.cause());
     let _ = writeln!(out, "  {}", paint.bad(&head));
-    if let Some(trouble) = &record.trouble {
+    if let Some(trouble) = record.trouble() {
         trouble_lines(&mut out, scene, record, trouble);
     }
-    for denial in record.record.denials.iter().take(5) {
+    if let Some(Parking::HostDied { times }) = record.parking {
+        let _ = writeln!(out, "      idumb died {times} times in a row while it ran");
+    }
+    let latest = record.latest.as_deref();
+    for denial in latest.iter().flat_map(|latest| &latest.record.denials).take(5) {
         let _ = writeln!(out, "      {}", denial_text(denial));
     }
-    for line in &record.last_words {
+    for line in latest.iter().flat_map(|latest| &latest.last_words) {
         let _ = writeln!(out, "      {id} says: {}", one_line(&line.message, 160));
     }
     let phase = scene.plan.phase.number;
@@ -53,7 +53,10 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
         let text = definition.map_or("", |criterion| criterion.text.as_str());
         let _ = writeln!(out, "      {}: {}", unmet.criterion, printable(text));
         let _ = writeln!(out, "        {}", printable(&unmet.note));
-        let Some(examination) = &record.examination else { continue };
+        let latest = record.latest.as_ref();
+        let Some(examination) = latest.and_then(|latest| latest.examination.as_ref()) else {
+            continue;
+        };
         let finding = examination.findings.iter().find(|found| found.criterion == unmet.criterion);
         for id in finding.into_iter().flat_map(|finding| &finding.evidence) {
             let observed = examination.evidence.iter().find(|evidence| &evidence.id == id);
@@ -73,6 +76,16 @@ fn observed_text(observed: &Observed) -> String {
         Observed::Dir { path } => format!("directory `{}`", printable(path)),
         Observed::Symlink { path } => format!("link `{}`", printable(path)),
         Observed::Absent { path } => format!("nothing at `{}`", printable(path)),
+        Observed::Plan { digest, tasks } => format!("plan {} with {tasks} tasks", digest.short()),
+        Observed::Run { phase, run: Some(run) } => {
+            format!("phase {} was completed by run {run}", printable(phase))
+        }
+        Observed::Run { phase, run: None } => {
+            format!("phase {} was never completed", printable(phase))
+        }
+        Observed::Answer { prompt, choice } => {
+            format!("a person answered prompt {prompt}: {}", printable(choice))
+        }
         Observed::Changes { digest, count } => {
             format!("change-set {} with {count} changes", digest.short())
         }

@@ -4,7 +4,9 @@
 
 use std::io::Write as _;
 
-use idumb_core::{Event, LogLevel, Stamped, WorkflowStep, duration_text};
+use idumb_core::{
+    Aftermath, Event, LogLevel, Parking, RuleDecision, Stamped, Unkept, WorkflowStep, duration_text,
+};
 
 use crate::report::progress::title;
 use crate::report::{Notice, Paint, Reporter, Scene, progress_block};
@@ -26,7 +28,7 @@ impl Reporter for Plain {
         let mut out = String::new();
         if matches!(stamped.event, Event::BatchStarted { batch, .. } if batch > 1) {
             out.push('\n');
-            out.push_str(&progress_block(scene.plan, &scene.progress, self.paint));
+            out.push_str(&progress_block(scene.plan, &scene.progress(), self.paint));
             out.push('\n');
         }
         if let Some(line) = event_line(stamped, scene, self.paint) {
@@ -64,9 +66,10 @@ pub(crate) fn notice_line(notice: &Notice, paint: Paint) -> Option<String> {
 pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> Option<String> {
     let plan = scene.plan;
     Some(match &stamped.event {
-        Event::RunStarted { run, phase, tasks, mode, goal, .. } => format!(
-            "{}: {tasks} tasks, {mode} mode\n  goal: {}",
-            paint.strong(&format!("Phase {phase}, run {run}")),
+        Event::RunStarted { phase, tasks, config, goal, .. } => format!(
+            "{}: {tasks} tasks, {} mode\n  goal: {}",
+            paint.strong(&format!("Phase {phase}, run {}", config.run)),
+            config.mode,
             one_line(goal, 200)
         ),
         Event::StepEntered { step } => match step {
@@ -79,11 +82,12 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             format!("Batch {batch}: {}", names.join(", "))
         }
         Event::TaskSucceeded { task, .. } => {
-            let record = scene.state.task(task)?;
-            let took = duration_text(stamped.at.saturating_sub(record.started_at));
-            format!("  {} {task}: {} {}", paint.good("✓"), title(plan, task), paint.dim(&took))
+            let latest = scene.state.task(task)?.latest.as_ref();
+            let took = latest.and_then(|latest| latest.took_ms).map(duration_text);
+            let took = paint.dim(&took.unwrap_or_default());
+            format!("  {} {task}: {} {took}", paint.good("✓"), title(plan, task))
         }
-        Event::AttemptFailed { task, attempt, trouble, record, .. } => {
+        Event::AttemptFailed { task, attempt, trouble, record, then, .. } => {
             let code = trouble.code();
             let mut text = format!(
                 "  {} {task} attempt {attempt}: {code} {}: {}",
@@ -94,6 +98,9 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             for denial in record.denials.iter().take(5) {
                 text.push_str(&format!("\n      {}", denial_text(denial)));
             }
+            if let Some(next) = aftermath_text(*then) {
+                text.push_str(&format!("\n      {next}"));
+            }
             text
         }
         Event::TaskFailed { task, code, .. } => {
@@ -101,7 +108,48 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             format!("  {}", paint.bad(&head))
         }
         Event::TaskSkipped { task, because } => {
-            format!("  {} {task}: skipped, since {because} did not succeed", paint.odd("-"))
+            let why = match because {
+                Some(other) => format!("skipped, since {other} was"),
+                None => "skipped".to_owned(),
+            };
+            format!("  {} {task}: {why}", paint.odd("-"))
+        }
+        Event::TaskParked { task, parking: Parking::HostDied { times } } => {
+            let text = format!("parked: idumb died {times} times while it ran");
+            format!("  {} {task}: {text}", paint.bad("!"))
+        }
+        Event::RuleApplied { task, rule, blocker, decision } => format!(
+            "  {} {task}: {blocker}: {} decides: {}",
+            paint.odd("!"),
+            printable(rule),
+            match decision {
+                RuleDecision::Retry { delay_ms } => {
+                    format!("try again in {}", duration_text(*delay_ms))
+                }
+                RuleDecision::Resort { then } => then.to_string(),
+            }
+        ),
+        Event::DelegationRefused { refused } => {
+            let task = refused.task.as_ref().map_or_else(String::new, |task| format!("{task}: "));
+            let why = printable(&refused.why.to_string());
+            format!("  {} {task}refused: {why}", paint.bad("✗"))
+        }
+        Event::PhaseCheckVoid { reason, .. } => {
+            format!("  - nothing to check: {}", printable(reason))
+        }
+        Event::CheckpointPassed { task, .. } => {
+            format!("  {task}: its checkpoint is passed, in auto mode")
+        }
+        Event::PromptAnswered { prompt, choice, .. } => {
+            format!("  prompt {prompt}: {}", printable(choice))
+        }
+        Event::CancelRequested { reason } => format!("Giving the run up: {}", printable(reason)),
+        Event::Replanned { kept, changed, .. } => {
+            let mut text = format!("Another plan: {} completed tasks stay done", kept.len());
+            for (task, why) in changed {
+                text.push_str(&format!("\n  {task} runs again: {}", unkept_text(why)));
+            }
+            text
         }
         Event::JudgementOutdated { task, path, by } => format!(
             "  {} {task}: checked again, since {by} changed `{}`",
@@ -133,7 +181,7 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
         Event::PauseRequested { reason, .. } => {
             format!("Pausing at the next safe point: {}", printable(reason))
         }
-        Event::RunResumed => paint.strong("Resuming"),
+        Event::RunResumed { .. } => paint.strong("Resuming"),
         Event::QuestionDeclined { task, question, .. } => format!(
             "  {} {task} asked, and nobody decides in auto mode: {}",
             paint.odd("?"),
@@ -144,6 +192,29 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
         }
         _ => return None,
     })
+}
+
+/// Why a completed task is not kept.
+pub(crate) fn unkept_text(why: &Unkept) -> String {
+    match why {
+        Unkept::Definition => "the new plan has it otherwise".to_owned(),
+        Unkept::Dependency { task } => format!("it depends on {task}, which does"),
+        Unkept::Input { path, task } => {
+            format!("it read `{}`, which {task} wrote, which does", printable(path))
+        }
+    }
+}
+
+/// What follows a failed attempt, where that is not said by what comes next.
+fn aftermath_text(then: Aftermath) -> Option<String> {
+    match then {
+        Aftermath::Rerun => Some("it runs again, on the files as they are now".to_owned()),
+        Aftermath::BackOff { delay_ms } => {
+            Some(format!("another attempt in {}", duration_text(delay_ms)))
+        }
+        Aftermath::Ready => Some("this does not count as an attempt".to_owned()),
+        Aftermath::Park(_) => None,
+    }
 }
 
 fn judged(what: &str, findings: usize, judgement: &idumb_core::Judgement, paint: Paint) -> String {

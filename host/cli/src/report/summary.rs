@@ -8,8 +8,12 @@ use std::io::Write as _;
 
 use idumb_core::{Event, RunOutcome, Stamped, TaskState, duration_text};
 
+use crate::driver::how_to_answer;
 use crate::report::{Paint, Reporter, Scene, failure_block, progress_block};
 use crate::text::printable;
+
+/// How many failures are told in full.
+const MOST_FAILURES: usize = 20;
 
 /// Counts while the run goes, and tells at its end.
 pub(crate) struct Summary {
@@ -38,7 +42,7 @@ impl Summary {
     fn text(&self, stamped: &Stamped, scene: &Scene<'_>) -> String {
         let paint = self.paint;
         let phase = &scene.plan.phase;
-        let mut out = format!("\n{}\n", progress_block(scene.plan, &scene.progress, paint));
+        let mut out = format!("\n{}\n", progress_block(scene.plan, &scene.progress(), paint));
         let took = duration_text(stamped.at.saturating_sub(scene.state.started_at));
         let _ = match &stamped.event {
             Event::RunFinished { outcome: RunOutcome::Completed } => {
@@ -50,11 +54,21 @@ impl Summary {
                 let why = printable(reason);
                 writeln!(out, "{}: {why}\n  what to do: {}", paint.bad(&head), code.resolution())
             }
-            Event::RunPaused { reason, .. } => {
+            Event::RunFinished { outcome: RunOutcome::Refused { reason } } => {
+                let head = format!("Phase {phase} was refused");
+                let what = "change the plan, or the policy that forbids it";
+                writeln!(out, "{}: {}\n  what to do: {what}", paint.bad(&head), printable(reason))
+            }
+            Event::RunFinished { outcome: RunOutcome::Cancelled { reason } } => {
+                let head = format!("Phase {phase} was cancelled");
+                let what = "what was integrated stays";
+                writeln!(out, "{}: {}; {what}", paint.odd(&head), printable(reason))
+            }
+            Event::RunPaused { cause, reason } => {
                 let head = format!("Phase {phase} is paused");
                 writeln!(
                     out,
-                    "{}: {}\n  go on with: idumb execute-phase {} --resume",
+                    "{} ({cause}): {}\n  go on with: idumb execute-phase {} --resume",
                     paint.odd(&head),
                     printable(reason),
                     phase.number
@@ -62,12 +76,24 @@ impl Summary {
             }
             _ => Ok(()),
         };
-        for id in &scene.state.failed {
+        for prompt in &scene.state.prompts {
+            let _ = writeln!(out, "  {}", how_to_answer(scene.config(), prompt));
+        }
+        let troubled = scene.state.tasks().filter(|(_, record)| {
+            matches!(
+                record.state,
+                TaskState::Failed(_)
+                    | TaskState::TimedOut(_)
+                    | TaskState::Parked(_)
+                    | TaskState::AwaitingDecision(_)
+            ) && (record.trouble().is_some() || record.parking.is_some())
+        });
+        for (id, _) in troubled.take(MOST_FAILURES) {
             let _ = writeln!(out, "{}", failure_block(scene, id, paint));
         }
-        let skipped = scene.state.tasks.values();
+        let skipped = scene.state.tasks();
         let skipped =
-            skipped.filter(|record| matches!(record.state, TaskState::Skipped(_))).count();
+            skipped.filter(|(_, record)| matches!(record.state, TaskState::Skipped(_))).count();
         let paths: std::collections::BTreeSet<&String> =
             scene.state.integrations.iter().flat_map(|integration| &integration.paths).collect();
         let _ = writeln!(
@@ -97,7 +123,7 @@ impl Summary {
 impl Reporter for Summary {
     fn event(&mut self, stamped: &Stamped, scene: &Scene<'_>) {
         match &stamped.event {
-            Event::AttemptStarted { .. } => self.attempts += 1,
+            Event::LeaseGranted { .. } => self.attempts += 1,
             Event::AttemptSealed { sealed, .. } => {
                 self.denials +=
                     sealed.record.denials.iter().map(|denial| denial.count).sum::<u32>();

@@ -64,7 +64,7 @@ impl Reporter for Terminal {
             self.print(line);
         }
         if let Some(task) = stamped.event.task()
-            && !matches!(stamped.event, Event::AttemptStarted { .. })
+            && !matches!(stamped.event, Event::AttemptStarted { .. } | Event::LeaseGranted { .. })
         {
             self.parts.remove(task);
         }
@@ -75,9 +75,10 @@ impl Reporter for Terminal {
                 let title = format!("Phase {} Execution Progress", scene.plan.phase.number);
                 let underline = "=".repeat(title.len());
                 self.bar.set_prefix(format!("\n{}\n{underline}", self.paint.strong(&title)));
-                self.bar.set_length(scene.progress.total as u64);
-                self.bar.set_position(scene.progress.completed as u64);
-                self.block = body(scene.plan, &scene.progress, self.paint).trim_end().to_owned();
+                let progress = scene.progress();
+                self.bar.set_length(progress.total as u64);
+                self.bar.set_position(progress.completed as u64);
+                self.block = body(scene.plan, &progress, self.paint).trim_end().to_owned();
                 self.redraw();
             }
         }

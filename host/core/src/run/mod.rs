@@ -125,6 +125,11 @@ impl Run {
         run
     }
 
+    /// Folds one more recorded event in, for whoever only looks.
+    pub fn fold(&mut self, stamped: &Stamped) {
+        self.state.apply(stamped);
+    }
+
     /// The plan it executes.
     pub fn plan(&self) -> &Plan {
         &self.plan
