@@ -36,6 +36,8 @@ use crate::report::Paint;
 
 fn main() -> ExitCode {
     let clock = clock::Clock::start();
+    #[cfg(debug_assertions)]
+    idumb_overlay::on_integration_step(|| fail_point::fail_point("integrate.step"));
     let cli = Cli::parse();
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,

@@ -141,7 +141,12 @@ impl Task {
     /// What a validator of this task may read: what the task may, and what its criteria look at.
     pub fn validation_grants(&self) -> Grants {
         let looks_at = self.accept.iter().flat_map(|criterion| &criterion.looks_at);
-        let reads = self.reads.iter().chain(&self.writes).chain(looks_at).cloned().collect();
+        let mut reads: Vec<PathGlob> = Vec::new();
+        for glob in self.reads.iter().chain(&self.writes).chain(looks_at) {
+            if !reads.contains(glob) {
+                reads.push(glob.clone());
+            }
+        }
         Grants { reads, ..Grants::default() }
     }
 }

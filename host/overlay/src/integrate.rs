@@ -19,6 +19,8 @@ use std::path::Path;
 
 use idumb_core::{Blobs, Change, ChangeSet, Digest, Entry};
 
+#[cfg(debug_assertions)]
+pub use self::slot::on_integration_step;
 use crate::base::{is_absent, parent};
 use crate::{Base, FsError};
 

@@ -33,6 +33,8 @@ pub use base::{Base, Kind};
 pub use diff::{DiffError, unified_diff};
 pub use error::FsError;
 pub use handle::FileHandle;
+#[cfg(debug_assertions)]
+pub use integrate::on_integration_step;
 pub use integrate::{Conflict, IntegrateError, Integrated, check, integrate};
 pub use node::NodeId;
 pub use quota::{Limit, Quota, Usage};
