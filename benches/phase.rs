@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p idumb --bench phase [-- TASKS]` generates a plan of TASKS trivial tasks (1,000
 //! by default) in layers of ten, runs it with the binary of this profile, and prints its figures
-//! beside `/bin/true` and beside writing and syncing the same files one by one.
+//! beside `/bin/true`, beside writing and syncing the same files one by one, and beside `make -j2`
+//! and `ninja`, which have `touch` make the files of the same graph. Both have to be installed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,12 +18,19 @@ fn main() {
     let tasks: usize =
         std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1000);
     let project = tempfile::tempdir().expect("a temporary folder");
+    let cache = tempfile::tempdir().expect("a temporary folder");
     generate(project.path(), tasks);
 
     let nothing = median(21, || run(&mut Command::new("/bin/true")));
     let version = median(21, || run(Command::new(IDUMB).arg("--version")));
-    let phase = phase(project.path(), tasks);
+    let cold = phase(project.path(), tasks, &cache.path().join("cold"));
+    let again = tempfile::tempdir().expect("a temporary folder");
+    generate(again.path(), tasks);
+    let phase = phase(again.path(), tasks, &cache.path().join("cold"));
     let plain = plain_files(tasks);
+    let builds = tempfile::tempdir().expect("a temporary folder");
+    let make = make(builds.path(), tasks);
+    let ninja = ninja(builds.path(), tasks);
 
     let per_task = phase.total.as_secs_f64() * 1e6 / tasks as f64;
     let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
@@ -33,12 +41,13 @@ fn main() {
         "idumb --version                   {version:>10.2?}  {:.1} x /bin/true",
         ratio(version, nothing)
     );
-    let _ = writeln!(
-        out,
-        "process start to first task done  {:>10.2?}  {:.0} x /bin/true",
-        phase.first,
-        ratio(phase.first, nothing)
-    );
+    for (first, how) in [(cold.first, "agents compiled"), (phase.first, "agents cached")] {
+        let _ = writeln!(
+            out,
+            "to first task done, {how:<15}{first:>9.2?}  {:.0} x /bin/true",
+            ratio(first, nothing)
+        );
+    }
     let _ = writeln!(out, "{tasks} tasks, whole process        {:>10.2?}", phase.total);
     let _ = writeln!(out, "per task                          {per_task:>8.0} µs");
     let _ = writeln!(
@@ -50,6 +59,20 @@ fn main() {
         out,
         "write+fsync of the same files     {plain:>10.2?}  the phase is {:.1} x that",
         ratio(phase.total, plain)
+    );
+    for (name, time) in [("make -j2", make), ("ninja", ninja)] {
+        let _ = writeln!(
+            out,
+            "{name:<9} with touch, same graph   {time:>10.2?}  the phase is {:.1} x that",
+            ratio(phase.total, time)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "throughput, tasks a second        {:>8.0}  make {:.0}, ninja {:.0}",
+        tasks as f64 / phase.total.as_secs_f64(),
+        tasks as f64 / make.as_secs_f64(),
+        tasks as f64 / ninja.as_secs_f64()
     );
     let _ = writeln!(out, "peak memory                       {:>6} MiB", phase.peak_kib / 1024);
     print(&out);
@@ -64,11 +87,8 @@ fn print(text: &str) {
 fn generate(root: &Path, tasks: usize) {
     let mut plan = String::from("phase = 1\ngoal = \"Measure.\"\n");
     for index in 0..tasks {
-        let above = |shift: usize| {
-            let layer = (index / 10).checked_sub(1)?;
-            Some(format!("\"T{}\"", layer * 10 + (index + shift) % 10))
-        };
-        let after: Vec<String> = [above(0), above(3)].into_iter().flatten().collect();
+        let after: Vec<String> =
+            above(index).into_iter().map(|other| format!("\"T{other}\"")).collect();
         let _ = write!(
             plan,
             "\n[[tasks]]\nid = \"T{index}\"\ntitle = \"Task {index}\"\ndepends_on = [{}]\n\
@@ -83,15 +103,58 @@ fn generate(root: &Path, tasks: usize) {
     fs::write(phase.join("plan.toml"), plan).expect("the plan");
 }
 
+/// The tasks that a task depends on.
+fn above(index: usize) -> Vec<usize> {
+    let of = |shift: usize| {
+        let layer = (index / 10).checked_sub(1)?;
+        Some(layer * 10 + (index + shift) % 10)
+    };
+    [of(0), of(3)].into_iter().flatten().collect()
+}
+
+fn names(numbers: &[usize]) -> String {
+    numbers.iter().map(|number| format!(" t{number}")).collect()
+}
+
+fn make(folder: &Path, tasks: usize) -> Duration {
+    let all: Vec<usize> = (0..tasks).collect();
+    let mut text = format!("all:{}\n", names(&all));
+    for index in 0..tasks {
+        let _ = write!(text, "t{index}:{}\n\t@touch $@\n", names(&above(index)));
+    }
+    let folder = folder.join("make");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("Makefile"), text).expect("a makefile");
+    timed(Command::new("make").arg("-C").arg(&folder).args(["-s", "-j2"]))
+}
+
+fn ninja(folder: &Path, tasks: usize) -> Duration {
+    let mut text = "rule touch\n  command = touch $out\n".to_owned();
+    for index in 0..tasks {
+        let _ = writeln!(text, "build t{index}: touch{}", names(&above(index)));
+    }
+    let folder = folder.join("ninja");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("build.ninja"), text).expect("a build file");
+    timed(Command::new("ninja").arg("-C").arg(&folder).args(["--quiet", "-j2"]))
+}
+
+fn timed(command: &mut Command) -> Duration {
+    let start = Instant::now();
+    run(command);
+    start.elapsed()
+}
+
 struct Phase {
     first: Duration,
     total: Duration,
     peak_kib: u64,
 }
 
-fn phase(root: &Path, tasks: usize) -> Phase {
+fn phase(root: &Path, tasks: usize, cache: &Path) -> Phase {
     let start = Instant::now();
     let mut child = Command::new(IDUMB)
+        .env("IDUMB_CACHE_DIR", cache)
         .arg("-C")
         .arg(root)
         .args(["execute-phase", "1", "--mode=auto", "--batch-size=10", "--format=jsonl"])
@@ -135,7 +198,9 @@ fn plain_files(tasks: usize) -> Duration {
 }
 
 fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).status().expect("it starts");
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdout(Stdio::null()).status();
+    let status = status.unwrap_or_else(|error| panic!("{name} has to be installed: {error}"));
     assert!(status.success());
 }
 
