@@ -268,7 +268,12 @@ pub enum Event {
     /// Nobody needs the decision any more.
     PromptWithdrawn { prompt: u32 },
     /// Auto mode went past a checkpoint that is not marked `human`.
-    CheckpointPassed { task: TaskId, at: CheckpointAt },
+    CheckpointPassed {
+        task: TaskId,
+        // A stamped event has an `at` of its own: when it was recorded.
+        #[serde(rename = "checkpoint")]
+        at: CheckpointAt,
+    },
     /// An agent asked, and was told that nobody is there to answer.
     QuestionDeclined { task: TaskId, epoch: Epoch, question: String },
     /// An answer came from an attempt that no longer holds the lease; nothing was done.

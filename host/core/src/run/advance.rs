@@ -361,13 +361,11 @@ impl Run {
             return;
         };
         let id = first.map_or("", |number| self.state.graph.id(number).as_str());
-        let code = record.trouble().map_or(ErrorCode::E002, crate::Trouble::code);
-        let why = match (&record.state, record.trouble()) {
-            (TaskState::Skipped(_), _) => " was skipped".to_owned(),
-            (_, Some(trouble)) => format!(": {trouble}"),
-            (_, None) => String::new(),
+        let (code, why) = super::decide::last_word(record);
+        let reason = match &record.state {
+            TaskState::Skipped(_) => format!("task {id} was skipped"),
+            _ => format!("task {id}: {why}"),
         };
-        let reason = format!("task {id}{why}");
         self.finish(now, RunOutcome::Failed { code, reason });
     }
 

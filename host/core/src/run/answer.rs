@@ -307,7 +307,8 @@ impl Run {
             return;
         }
         let stopped = self.in_flight.get(&job).and_then(|flight| flight.stopped);
-        if stopped.is_some() && result.is_err() {
+        let late = matches!(stopped, Some(super::clock::Why::Timeout(_)));
+        if late || (stopped.is_some() && result.is_err()) {
             self.ended_early(now, &job, AccessRecord::default(), Vec::new());
             return;
         }

@@ -50,7 +50,8 @@ impl Run {
     /// When [`Input::Tick`](crate::Input::Tick) is due, by the process's clock in milliseconds;
     /// `None`: not before something else happens.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        if matches!(self.state.control, Control::Paused(..) | Control::Finished(_)) {
+        let rests = matches!(self.state.control, Control::Paused(..) | Control::Finished(_));
+        if rests || self.recovered {
             return None;
         }
         let flights = self.in_flight.values();

@@ -3,7 +3,7 @@
 //! Invariant: what cannot go better is not tried again by itself, and no decision is made
 //! that neither the plan, nor a rule, nor a person made.
 
-use super::{Control, Run, TaskState};
+use super::{Control, Run, TaskRecord, TaskState};
 use crate::{
     AccessRecord, Aftermath, Blocker, ErrorCode, Event, LogLine, Mode, Moment, Parking, PauseCause,
     Resort, Rule, RuleDecision, TaskId, Trouble,
@@ -79,7 +79,10 @@ impl Run {
             return true;
         }
         let record = &self.state.tasks[number];
-        let blocker = record.trouble().map_or(Blocker::Trap, Trouble::blocker);
+        let blocker = match (record.parking, record.trouble()) {
+            (Some(Parking::HostDied { .. }), _) | (_, None) => Blocker::Trap,
+            (_, Some(trouble)) => trouble.blocker(),
+        };
         let parking = record.parking;
         let Some(rule) = self.rule(blocker, &task) else {
             if parking != Some(Parking::NotRetryable) {
@@ -152,10 +155,10 @@ impl Run {
     }
 
     fn give_up_with_trouble(&mut self, now: Moment, task: &TaskId) {
-        let trouble = self.state.task(task).and_then(|record| record.trouble());
-        let code = trouble.map_or(ErrorCode::E002, Trouble::code);
-        let reason = trouble.map_or_else(String::new, ToString::to_string);
-        self.give_up(now, task, code, reason);
+        if let Some(record) = self.state.task(task) {
+            let (code, reason) = last_word(record);
+            self.give_up(now, task, code, reason);
+        }
     }
 
     /// The task failed for good; what depends on it stays blocked.
@@ -196,5 +199,22 @@ impl Run {
     /// Whether the run goes.
     pub(super) fn goes(&self) -> bool {
         self.state.control == Control::Active
+    }
+}
+
+/// The code and the reason with which a task is given up. What only a person can judge, and the
+/// death of the host, are not the trouble of an attempt: what trouble there was before is over.
+pub(super) fn last_word(record: &TaskRecord) -> (ErrorCode, String) {
+    match (&record.state, record.parking, record.trouble()) {
+        (TaskState::Judging | TaskState::Failed(Blocker::Judged), ..) => {
+            (ErrorCode::E005, "only a person can judge it".to_owned())
+        }
+        (
+            TaskState::Parked(_) | TaskState::Failed(Blocker::Trap),
+            Some(Parking::HostDied { times }),
+            _,
+        ) => (ErrorCode::E002, format!("idumb died {times} times while it ran")),
+        (_, _, Some(trouble)) => (trouble.code(), trouble.to_string()),
+        (_, _, None) => (ErrorCode::E002, String::new()),
     }
 }

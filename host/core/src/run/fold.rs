@@ -5,8 +5,8 @@
 
 use super::state::{Control, Integration, Latest, RunState, TaskRecord, TaskState};
 use crate::{
-    Aftermath, CheckpointAt, Event, Feedback, Interruption, LogLine, Prompt, RunOutcome, Stamped,
-    Subject, TaskId, Trouble, Verdict,
+    Aftermath, Blocker, CheckpointAt, Event, Feedback, Interruption, LogLine, Parking, Prompt,
+    RunOutcome, Stamped, Subject, TaskId, Trouble, Verdict,
 };
 
 /// How many lines of a log are remembered as an attempt's last words.
@@ -287,10 +287,13 @@ fn next_state(
             record.epoch = *epoch;
             return (record.state == TaskState::Validating).then_some(TaskState::Sealed);
         }
-        Event::TaskFailed { .. } => match record.trouble() {
-            Some(Trouble::Timeout { of, .. }) => TaskState::TimedOut(*of),
-            Some(trouble) => TaskState::Failed(trouble.blocker()),
-            None => TaskState::Failed(crate::Blocker::Trap),
+        Event::TaskFailed { .. } => match (&record.state, record.trouble()) {
+            (TaskState::Judging, _) => TaskState::Failed(Blocker::Judged),
+            (TaskState::Parked(Parking::HostDied { .. }), _) | (_, None) => {
+                TaskState::Failed(Blocker::Trap)
+            }
+            (_, Some(Trouble::Timeout { of, .. })) => TaskState::TimedOut(*of),
+            (_, Some(trouble)) => TaskState::Failed(trouble.blocker()),
         },
         Event::TaskSkipped { because, .. } => TaskState::Skipped(because.clone()),
         Event::PromptOpened { prompt } => match prompt.subject {
@@ -344,6 +347,7 @@ fn next_state_after_trouble(record: &mut TaskRecord, event: &Event) -> Option<Ta
         }
         Event::RuleApplied { decision: crate::RuleDecision::Retry { delay_ms }, .. } => {
             record.granted += 1;
+            record.deaths = 0;
             TaskState::BackOff { delay_ms: *delay_ms }
         }
         Event::TaskReopened { .. } => {

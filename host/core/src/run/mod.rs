@@ -76,6 +76,8 @@ pub struct Run {
     grace_ends: Option<Millis>,
     /// Nobody is there to answer prompts.
     unattended: bool,
+    /// As its events left it: nothing is started before [`Run::resume`] or [`Run::settle`].
+    recovered: bool,
     /// A change-set could not be applied in whole, for this cause: not tried again in this life.
     stuck: Option<(PauseCause, String)>,
 }
@@ -106,6 +108,7 @@ impl Run {
             back_offs: BTreeMap::new(),
             grace_ends: None,
             unattended: false,
+            recovered: false,
             stuck: None,
         }
     }
@@ -122,6 +125,7 @@ impl Run {
         for stamped in events {
             run.state.apply(stamped);
         }
+        run.recovered = run.state.begun;
         run
     }
 
@@ -161,17 +165,24 @@ impl Run {
     /// Takes an input in at the time `now`.
     pub fn handle(&mut self, now: impl Into<Moment>, input: Input) {
         let now = now.into();
-        self.fire(now);
+        if !self.recovered {
+            self.fire(now);
+        }
         match input {
             Input::Begin { prerequisites } => self.begin(now, prerequisites),
             Input::Pause { cause, reason } => self.request_pause(now, cause, reason),
             Input::Stop { reason } => self.stop(now, reason),
             Input::Cancel { reason } => self.request_cancel(now, reason),
-            Input::Unattended => self.unattended = true,
+            Input::Unattended => {
+                self.unattended = true;
+                self.decline_questions(now);
+            }
             Input::Tick => {}
             answer => self.answered(now, answer),
         }
-        self.advance(now);
+        if !self.recovered || matches!(self.state.control, Control::Cancelling(_)) {
+            self.advance(now);
+        }
     }
 
     /// The next event that must be journaled, then shown.
@@ -211,7 +222,10 @@ impl Run {
         let at_work = matches!(self.state.control, Control::Active | Control::PauseRequested(..));
         let rests = match &self.state.control {
             Control::Paused(..) => true,
-            Control::Finished(outcome) => matches!(outcome, crate::RunOutcome::Failed { .. }),
+            Control::Finished(outcome) => matches!(
+                outcome,
+                crate::RunOutcome::Failed { .. } | crate::RunOutcome::Refused { .. }
+            ),
             _ => false,
         };
         // Completion that is recorded cannot be called back.

@@ -252,7 +252,8 @@ impl Run {
         }
     }
 
-    /// The run is to rest: an attempt that waits for a person would keep it from that.
+    /// The run is to rest, or nobody is there: an attempt that waits for a person would keep it
+    /// from that.
     pub(super) fn decline_questions(&mut self, now: Moment) {
         let asked = |prompt: &Prompt| match &prompt.subject {
             Subject::Agent { task, token, .. } => Some((prompt.id, *token, task.clone())),

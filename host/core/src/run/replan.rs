@@ -11,6 +11,9 @@ use crate::{Event, Plan, Task, TaskId, Unkept};
 impl Run {
     /// The event that binds this run to another plan. Once it is recorded,
     /// [`Run::recover`] with that plan, and all events with this one, is the run as it then is.
+    ///
+    /// This run must have been recovered from all its events: a snapshot does not have what
+    /// completed tasks read and wrote.
     pub fn replan(&self, plan: &Plan) -> Event {
         let new: BTreeMap<&TaskId, &Task> =
             plan.tasks.iter().map(|task| (&task.id, task)).collect();

@@ -26,7 +26,8 @@ impl Run {
         self.advance(now);
     }
 
-    /// Finishes what a run that went away was about to change, starts nothing, and rests.
+    /// Finishes what a run that went away was about to change, starts nothing, and rests; a run
+    /// that was being given up ends.
     ///
     /// The base may be between two states while a change-set is being applied: this must
     /// be done before anything else works on it.
@@ -38,6 +39,10 @@ impl Run {
         let rested = self.state.control.clone();
         self.disown(now);
         let (cause, reason) = match rested {
+            Control::Cancelling(reason) => {
+                self.request_cancel(now, reason);
+                return self.advance(now);
+            }
             Control::Paused(cause, reason) => (cause, reason),
             _ => (PauseCause::Error, "what was interrupted was finished".to_owned()),
         };
@@ -75,9 +80,9 @@ impl Run {
         let failed = matches!(before, Control::Finished(_));
         self.park_deadly(now);
         self.reopen(now, rested, failed);
-        self.ask_again(now, rested);
         self.renew_delegation(now);
         if self.goes() {
+            self.ask_again(now, rested);
             self.enter_again(now);
         }
     }
@@ -89,6 +94,7 @@ impl Run {
         self.back_offs.clear();
         self.grace_ends = None;
         self.stuck = None;
+        self.recovered = false;
         self.emit(now, Event::RunResumed { config: self.config.clone() });
         let agents = |prompt: &Prompt| matches!(prompt.subject, Subject::Agent { .. });
         let gone: Vec<u32> =

@@ -1,7 +1,8 @@
 //! Saved state at a journal position, so that going on does not fold what was folded before.
 //!
 //! Invariant: a snapshot and the events after it give the state that all events give, but
-//! for the details of attempts that succeeded, which nothing that follows looks at.
+//! for the details of attempts that succeeded, which only [`Run::replan`] looks at: what is to be
+//! replanned is recovered from all its events.
 
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +137,7 @@ impl Run {
         for stamped in tail {
             run.state.apply(stamped);
         }
+        run.recovered = run.state.begun;
         Ok(run)
     }
 }

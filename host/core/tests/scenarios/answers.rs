@@ -75,6 +75,16 @@ pub(crate) fn hopeless(message: &str) -> Trouble {
     })
 }
 
+/// The host's own trouble.
+pub(crate) fn error(message: &str) -> Trouble {
+    Trouble::Error { message: message.to_owned() }
+}
+
+/// Something is not there that the work needs.
+pub(crate) fn unavailable(message: &str) -> Trouble {
+    Trouble::Unavailable { message: message.to_owned() }
+}
+
 /// Somebody outside of idumb changed `path`.
 pub(crate) fn outside(path: &str) -> Trouble {
     Trouble::Conflict {

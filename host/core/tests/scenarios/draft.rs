@@ -3,8 +3,11 @@
 //! Invariant: what a test does not mention is the simplest there is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use idumb_core::{Criterion, CriterionId, Digest, PhaseId, Plan, Task, TaskId};
+use idumb_core::{
+    Checkpoint, CheckpointAt, Criterion, CriterionId, Digest, PathGlob, PhaseId, Plan, Task, TaskId,
+};
 
 /// The task of that name, which writes a file of its own and has one criterion.
 pub(crate) fn task(name: &str) -> Task {
@@ -42,6 +45,11 @@ pub(crate) trait Draft {
     fn writing(self, patterns: &[&str]) -> Self;
     fn retries(self, retries: u32) -> Self;
     fn criteria(self, count: usize) -> Self;
+    fn reading(self, patterns: &[&str]) -> Self;
+    /// One more criterion, which only a person can judge.
+    fn judged(self) -> Self;
+    fn timeout_ms(self, ms: u64) -> Self;
+    fn stopping(self, at: CheckpointAt, human: bool) -> Self;
 }
 
 impl Draft for Task {
@@ -51,7 +59,31 @@ impl Draft for Task {
     }
 
     fn writing(mut self, patterns: &[&str]) -> Self {
-        self.writes = patterns.iter().map(|text| text.parse().unwrap()).collect();
+        self.writes = globs(patterns);
+        self
+    }
+
+    fn reading(mut self, patterns: &[&str]) -> Self {
+        self.reads = globs(patterns);
+        self
+    }
+
+    fn judged(mut self) -> Self {
+        let number = self.accept.len() + 1;
+        let name = format!("{}.{number}", self.id);
+        let kind = Criterion::JUDGED.to_owned();
+        let text = "reads well".to_owned();
+        self.accept.push(Criterion { kind, text, ..criterion(&name) });
+        self
+    }
+
+    fn timeout_ms(mut self, ms: u64) -> Self {
+        self.timeout = Some(Duration::from_millis(ms));
+        self
+    }
+
+    fn stopping(mut self, at: CheckpointAt, human: bool) -> Self {
+        self.checkpoint = Some(Checkpoint { at, human });
         self
     }
 
@@ -64,6 +96,10 @@ impl Draft for Task {
         self.accept = (1..=count).map(|n| criterion(&format!("{}.{n}", self.id))).collect();
         self
     }
+}
+
+pub(crate) fn globs(patterns: &[&str]) -> Vec<PathGlob> {
+    patterns.iter().map(|text| text.parse().unwrap()).collect()
 }
 
 pub(crate) fn id(name: &str) -> TaskId {

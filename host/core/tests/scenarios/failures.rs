@@ -1,11 +1,12 @@
 //! When something goes wrong.
 
 use idumb_core::{
-    AccessRecord, Control, Effect, ErrorCode, Evidence, EvidenceId, Examination, Feedback, Mode,
-    Observed, Other, Role, RunOutcome, TaskState, Trouble, Unmet, Verdict,
+    AccessRecord, Blocker, Control, Effect, ErrorCode, Evidence, EvidenceId, Examination, Feedback,
+    Mode, Observed, Other, Parking, PauseCause, Role, RunOutcome, TaskState, Trouble, Unmet,
+    Verdict,
 };
 
-use crate::answers::{failing, failure, hopeless, outside, passing};
+use crate::answers::{error, failing, failure, hopeless, outside, passing, unavailable};
 use crate::draft::{Draft, id, plan, task};
 use crate::world::World;
 
@@ -48,10 +49,10 @@ fn exhausted_retries_fail_the_run_with_e002() {
         assert_eq!(world.task("A").attempt, n);
         world.breaks("A", failure("no"));
     }
-    assert_eq!(world.state_of("A"), TaskState::Failed(ErrorCode::E002));
+    assert_eq!(world.state_of("A"), TaskState::Parked(Parking::Exhausted));
     assert_eq!(failed(&world), (ErrorCode::E002, "task A: no"));
     assert!(!world.has_started("check verifier"), "there is nothing to verify");
-    let document = world.documents().pop().unwrap();
+    let document = world.document();
     assert_eq!((document.phase.as_str(), document.status.as_str()), ("phase-1", "failed"));
     assert_eq!(document.blocked_tasks, ["A"]);
 }
@@ -65,7 +66,7 @@ fn a_failure_that_cannot_go_better_is_not_retried() {
 }
 
 #[test]
-fn dependents_are_skipped_while_independents_go_on() {
+fn dependents_stay_blocked_while_independents_go_on() {
     let tasks = [
         task("A"),
         task("B").after(&["A"]),
@@ -74,23 +75,28 @@ fn dependents_are_skipped_while_independents_go_on() {
         task("E").after(&["D"]),
     ];
     let mut world = World::auto(tasks);
-    world.breaks("A", failure("no"));
-    assert_eq!(world.state_of("B"), TaskState::Skipped(id("A")));
-    assert_eq!(world.state_of("C"), TaskState::Skipped(id("A")));
+    world.breaks("A", hopeless("no"));
+    assert_eq!(world.state_of("A"), TaskState::Failed(Blocker::Denied));
+    assert_eq!(world.state_of("B"), TaskState::Blocked);
+    assert_eq!(world.state_of("C"), TaskState::Blocked);
     assert_eq!(world.waits_for(), ["build D"]);
     world.goes_well();
     assert_eq!(world.run.state().completed, [id("D"), id("E")]);
     assert!(!world.has_started("build B") && !world.has_started("build C"));
     assert_eq!(failed(&world).0, ErrorCode::E002);
-    assert_eq!(world.documents().pop().unwrap().blocked_tasks, ["A", "B", "C"]);
+    assert_eq!(world.document().blocked_tasks, ["A", "B", "C"]);
+}
+
+fn timeout(after_ms: u64) -> Trouble {
+    Trouble::Timeout { after_ms, of: Role::Builder }
 }
 
 #[test]
 fn a_timeout_is_e004() {
     let mut world = World::auto([task("A").retries(1)]);
-    world.breaks("A", Trouble::Timeout { after_ms: 600_000 });
+    world.breaks("A", timeout(600_000));
     assert_eq!(feedback(&world, "A").note.as_deref(), Some("no result within 10m"));
-    world.breaks("A", Trouble::Timeout { after_ms: 600_000 });
+    world.breaks("A", timeout(600_000));
     assert_eq!(failed(&world), (ErrorCode::E004, "task A: no result within 10m"));
 }
 
@@ -114,7 +120,7 @@ fn a_rejected_candidate_is_e005_and_its_unmet_criteria_are_feedback() {
     }
     let reason = "task A: criterion A.2 is not met: no `pub struct Store`";
     assert_eq!(failed(&world), (ErrorCode::E005, reason));
-    assert_eq!(world.task("A").trouble, Some(Trouble::Rejected { unmet }));
+    assert_eq!(world.task("A").trouble(), Some(&Trouble::Rejected { unmet }));
     assert!(!world.has_started("integrate A"));
 }
 
@@ -239,10 +245,13 @@ fn a_builder_that_read_what_another_changed_runs_again() {
     world.succeeds("A");
     let position = world.journal.len();
     world.passes("B");
-    assert_eq!(world.story_from(position), ["attempt_failed B E002", "attempt_started B #2 e2"]);
+    assert_eq!(
+        world.story_from(position),
+        ["attempt_failed B E002 rerun", "lease_granted B #2 e3"]
+    );
     let conflict =
         Trouble::Conflict { path: "A.txt".to_owned(), with: Other::Task { task: id("A") } };
-    assert_eq!(world.task("B").trouble.as_ref(), Some(&conflict));
+    assert_eq!(world.task("B").trouble(), Some(&conflict));
     let note = feedback(&world, "B").note;
     assert_eq!(note.as_deref(), Some("`A.txt` was changed by task A meanwhile"));
     assert_eq!((world.task("B").failures, world.task("B").conflicts), (0, 1));
@@ -324,13 +333,47 @@ fn endless_conflicts_end() {
 }
 
 #[test]
-fn an_integration_that_fails_is_the_tasks_failure() {
-    let mut world = World::auto([task("A").retries(5)]);
-    world.builds("A");
-    world.passes("A");
-    let message = "no space left on the disk".to_owned();
-    world.integrates("A", Err(Trouble::Error { message }));
-    assert_eq!(failed(&world), (ErrorCode::E002, "task A: no space left on the disk"));
+fn an_integration_that_the_host_could_not_do_rests_half_way_and_is_completed() {
+    for finish in [World::settle, World::resume] {
+        let mut world = World::auto([task("A"), task("B")]);
+        world.builds("A");
+        world.passes("A");
+        world.integrates("A", Err(unavailable("no space left on the disk")));
+        assert_eq!(world.stops(), ["B e1"], "nothing may work on a base between two states");
+        assert_eq!(world.control(), "pausing Resource");
+        world.breaks("B", failure("stopped"));
+        let reason = "task A: no space left on the disk".to_owned();
+        assert_eq!(world.run.state().control, Control::Paused(PauseCause::Resource, reason));
+        assert_eq!(world.state_of("A"), TaskState::Integrating);
+        assert_eq!(world.task("A").failures, 0);
+        assert!(world.run.is_unsettled());
+        assert_eq!(world.waits_for(), [""; 0], "it is not tried again in this life");
+        finish(&mut world);
+        assert!(world.waits_for().contains(&"integrate A".to_owned()));
+        world.applies("A");
+        assert_eq!(world.state_of("A"), TaskState::Succeeded);
+        world.resume();
+        world.goes_well();
+        assert_eq!(world.control(), "completed");
+    }
+}
+
+#[test]
+fn the_hosts_own_trouble_rests_the_run_and_does_not_charge_the_task() {
+    let table = [
+        (error("the journal is gone"), "paused Error"),
+        (unavailable("no space"), "paused Resource"),
+    ];
+    for (trouble, control) in table {
+        let mut world = World::auto([task("A"), task("B").after(&["A"])]);
+        world.breaks("A", trouble);
+        assert_eq!(world.control(), control);
+        assert_eq!(world.state_of("A"), TaskState::Ready);
+        assert_eq!(world.task("A").failures, 0);
+        world.resume();
+        world.goes_well();
+        assert_eq!(world.control(), "completed");
+    }
 }
 
 #[test]
@@ -354,12 +397,12 @@ fn a_phase_that_does_not_hold_is_e005() {
     let examination = failing(passing(&criteria), "gone");
     world.check_ends(Role::Verifier, Ok((criteria, examination)));
     assert_eq!(failed(&world), (ErrorCode::E005, "the verifier found what does not hold"));
-    let document = world.documents().pop().unwrap();
+    let document = world.document();
     assert_eq!((document.phase.as_str(), document.status.as_str()), ("phase-1", "failed"));
 }
 
 #[test]
-fn a_verifier_with_nothing_to_check_does_not_pass_but_an_integration_checker_does() {
+fn a_verifier_with_nothing_to_check_does_not_pass_and_an_integration_checker_claims_nothing() {
     let mut world = World::auto([task("A")]);
     world.succeeds("A");
     let nothing = || Ok((Vec::new(), Examination::default()));
@@ -382,8 +425,11 @@ fn an_integration_checker_that_answers_nothing_of_what_it_was_asked_does_not_pas
 fn a_check_that_cannot_be_carried_out_fails_the_run_with_its_own_code() {
     let mut world = World::auto([task("A")]);
     world.succeeds("A");
-    world.check_ends(Role::IntegrationChecker, Err(Trouble::Timeout { after_ms: 1000 }));
-    let reason = "the integration-checker: no result within 1s";
+    world.check_ends(
+        Role::IntegrationChecker,
+        Err(Trouble::Timeout { after_ms: 1000, of: Role::IntegrationChecker }),
+    );
+    let reason = "the integration-checker: the integration-checker had no result within 1s";
     assert_eq!(failed(&world), (ErrorCode::E004, reason));
     world.resume();
     assert_eq!(world.waits_for(), ["check integration-checker"]);

@@ -5,11 +5,19 @@
 
 mod answers;
 mod batches;
+mod checkpoints;
+mod clocks;
+mod delegating;
 mod draft;
+mod endings;
 mod failures;
 mod happy;
+mod judging;
+mod keeping;
 mod people;
 mod resuming;
+mod rules;
+mod seen;
 mod stale;
 mod words;
 mod world;

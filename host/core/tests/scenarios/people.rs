@@ -1,7 +1,8 @@
 //! Checkpoints, blockers, questions of agents, and pauses.
 
 use idumb_core::{
-    Control, ErrorCode, Input, Mode, PauseCause, RunOutcome, Subject, TaskState, WorkflowStep,
+    Blocker, Control, ErrorCode, Input, Mode, PauseCause, RunOutcome, Subject, TaskState,
+    WorkflowStep,
 };
 
 use crate::answers::failure;
@@ -23,7 +24,7 @@ fn interactive_mode_asks_between_batches() {
     assert_eq!(world.prompt(), None, "nobody is asked before the first batch");
     world.succeeds("A");
     let prompt = world.prompt().expect("a checkpoint");
-    assert_eq!(prompt.subject, Subject::Checkpoint);
+    assert_eq!(prompt.subject, Subject::Batch);
     assert_eq!(prompt.question, "Batch 1 is done. Go on with batch 2 (B)?");
     assert_eq!(options(&world), ["continue", "pause"]);
     assert!(world.has_started("ask 1"));
@@ -50,7 +51,7 @@ fn a_pause_at_a_checkpoint_rests_and_resuming_is_the_go_ahead() {
     world.succeeds("A");
     world.answers("pause");
     assert!(is_paused(&world) && world.run.is_at_rest());
-    assert_eq!(world.documents().pop().unwrap().status, "paused");
+    assert_eq!(world.document().status, "paused");
     world.resume();
     assert_eq!(world.prompt(), None);
     assert_eq!(world.waits_for(), ["build B"]);
@@ -61,9 +62,9 @@ fn a_checkpoint_that_a_crash_interrupted_is_asked_again() {
     let mut world = World::interactive([task("A"), task("B").after(&["A"])]);
     world.succeeds("A");
     world.crash();
-    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Checkpoint));
-    assert_eq!(world.prompt().map(|prompt| prompt.id), Some(2));
-    assert!(!world.has_started("build B"));
+    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Batch));
+    assert_eq!(world.prompt().map(|prompt| prompt.id), Some(1));
+    assert!(world.has_started("ask 1") && !world.has_started("build B"));
 }
 
 #[test]
@@ -77,13 +78,13 @@ fn a_crash_or_pause_within_a_batch_does_not_skip_its_checkpoint() {
     for stop in stop {
         let mut world = World::interactive([task("A"), task("B").after(&["A"])]);
         stop(&mut world);
-        if world.state_of("A") == TaskState::Building {
+        if world.state_of("A") == TaskState::Leased {
             world.builds("A");
         }
         world.passes("A");
         world.applies("A");
         let subject = world.prompt().map(|prompt| prompt.subject.clone());
-        assert_eq!(subject, Some(Subject::Checkpoint), "{:#?}", world.story());
+        assert_eq!(subject, Some(Subject::Batch), "{:#?}", world.story());
     }
 }
 
@@ -95,11 +96,11 @@ fn interactive_mode_asks_about_a_blocker() {
     assert_eq!(prompt.subject, Subject::Blocker { task: id("A") });
     let question = "Task A cannot go on: E002 Task failed: the disk is odd";
     assert_eq!(prompt.question, question);
-    assert_eq!(options(&world), ["retry", "fail", "pause"]);
-    assert_eq!(prompt.options[1].1, "give it up; 1 not run then: B");
+    assert_eq!(options(&world), ["retry", "skip", "fail", "pause"]);
+    assert_eq!(prompt.options[2].1, "give it up; 1 not run then: B");
     assert_eq!(world.state_of("A"), TaskState::AwaitingDecision(prompt.id));
-    assert_eq!(world.state_of("B"), TaskState::Waiting, "nothing is decided yet");
-    assert_eq!(world.documents().pop().unwrap().blocked_tasks, ["A"]);
+    assert_eq!(world.state_of("B"), TaskState::Blocked, "nothing is decided yet");
+    assert_eq!(world.document().blocked_tasks, ["A", "B"]);
     world.succeeds("C");
     assert!(!world.run.is_at_rest(), "it waits for the decision");
 }
@@ -122,8 +123,8 @@ fn a_blocker_may_be_given_up() {
     let mut world = World::interactive([task("A"), task("B").after(&["A"]), task("C")]);
     world.breaks("A", failure("no"));
     world.answers("fail");
-    assert_eq!(world.state_of("A"), TaskState::Failed(ErrorCode::E002));
-    assert_eq!(world.state_of("B"), TaskState::Skipped(id("A")));
+    assert_eq!(world.state_of("A"), TaskState::Failed(Blocker::Failure));
+    assert_eq!(world.state_of("B"), TaskState::Blocked);
     world.succeeds("C");
     let control = &world.run.state().control;
     assert!(
@@ -150,15 +151,15 @@ fn an_answer_that_is_no_option_or_for_no_open_prompt_changes_nothing() {
     let mut world = World::interactive([task("A")]);
     world.breaks("A", failure("no"));
     let position = world.journal.len();
-    for (prompt, choice) in [(1, "skip"), (1, ""), (2, "retry"), (0, "retry")] {
+    for (prompt, choice) in [(1, "leave"), (1, ""), (2, "retry"), (0, "retry")] {
         let choice = choice.to_owned();
-        world.tell(Input::Answer { prompt, choice });
+        world.tell(Input::Answer { prompt, choice, note: None });
     }
     assert_eq!(world.story_from(position), [""; 0]);
     world.answers("retry");
     let position = world.journal.len();
     let choice = "fail".to_owned();
-    world.tell(Input::Answer { prompt: 1, choice });
+    world.tell(Input::Answer { prompt: 1, choice, note: None });
     assert_eq!(world.story_from(position), [""; 0], "it was answered before");
 }
 
@@ -183,7 +184,7 @@ fn an_agents_question_is_answered_in_interactive_mode() {
     assert_eq!(world.replies(), []);
     world.answers("blue");
     assert_eq!(world.replies(), [(7, Some("blue"))]);
-    assert_eq!(world.state_of("A"), TaskState::Building, "the attempt goes on");
+    assert_eq!(world.state_of("A"), TaskState::Leased, "the attempt goes on");
 }
 
 #[test]
@@ -234,12 +235,12 @@ fn a_pause_lets_what_is_under_way_end_and_starts_nothing() {
     world.builds("B");
     world.pause();
     assert!(!is_paused(&world));
-    assert_eq!(world.documents().pop().unwrap().status, "in_progress");
+    assert_eq!(world.document().status, "in_progress");
     world.breaks("A", failure("no"));
     assert_eq!(world.waits_for(), ["validate B"], "A is not tried again now");
     world.passes("B");
     assert!(is_paused(&world) && world.run.is_at_rest());
-    let document = world.documents().pop().unwrap();
+    let document = world.document();
     assert_eq!(document.status, "paused");
     assert_eq!(document.phase, "phase-1");
     world.resume();

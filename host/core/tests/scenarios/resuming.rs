@@ -24,7 +24,7 @@ fn done(world: &World, length: usize) -> BTreeSet<TaskId> {
 
 /// A run with everything in it: a retry, a rejection, a conflict, an outdated verdict,
 /// a pause, a failure for good and, in interactive mode, prompts.
-fn eventful(mode: Mode) -> World {
+pub(crate) fn eventful(mode: Mode) -> World {
     let tasks = [
         task("A").retries(1),
         task("B"),
@@ -79,24 +79,29 @@ fn eventful(mode: Mode) -> World {
 #[test]
 fn a_run_goes_on_from_every_prefix_of_its_journal() {
     for mode in [Mode::Auto, Mode::Interactive] {
-        let whole = eventful(mode).journal.len();
-        for length in 0..=whole {
-            let mut world = eventful(mode);
+        let whole = eventful(mode);
+        for length in 0..=whole.journal.len() {
+            let mut world = whole.dead_at(length);
             let before = done(&world, length);
-            world.crash_at(length);
+            world.resume();
             world.goes_well();
+            if world.control() == "E002" {
+                // A crash decides nothing about what was parked; to resume does.
+                world.resume();
+                world.goes_well();
+            }
             let story = world.story();
             assert_eq!(world.run.state().control, COMPLETED, "{mode} {length}: {story:#?}");
             let completed: BTreeSet<TaskId> = world.run.state().completed.iter().cloned().collect();
             assert_eq!(completed.len(), 6, "{mode} {length}: {story:#?}");
             assert_eq!(world.run.state().completed.len(), 6, "{mode} {length}: none twice");
             let again = world.journal[length..].iter().find(|stamped| {
-                matches!(&stamped.event, Event::AttemptStarted { task, .. } if before.contains(task))
+                matches!(&stamped.event, Event::LeaseGranted { task, .. } if before.contains(task))
             });
             assert_eq!(again, None, "{mode} {length}: what was done is not run again");
             let starts = story.iter().filter(|line| *line == "run_started").count();
             assert_eq!(starts, 1, "{mode} {length}");
-            let document = world.documents().pop().unwrap();
+            let document = world.document();
             assert_eq!(document.phase, "phase-1_completed");
             assert_eq!(document.completed_tasks.len(), 6);
         }
@@ -111,28 +116,35 @@ fn what_was_under_way_runs_again_under_a_new_epoch() {
     world.crash();
     let expected = [
         "run_resumed",
-        "attempt_interrupted A",
-        "attempt_interrupted B",
-        "attempt_started A #2 e2",
-        "attempt_started B #3 e3",
+        "attempt_interrupted A HostDied",
+        "attempt_interrupted B HostDied",
+        "delegated user supreme-coordinator",
+        "delegated supreme-coordinator high-governance",
+        "delegated high-governance executor",
+        "lease_granted A #2 e2",
+        "lease_granted B #3 e3",
     ];
     assert_eq!(world.story_from(position), expected);
     assert_eq!(world.task("A").failures, 0, "the host's death is not the agent's fault");
-    assert_eq!(world.task("B").feedback.note.as_deref(), Some("no"), "and feedback is kept");
+    assert_eq!(
+        world.task("B").latest.as_ref().unwrap().feedback.note.as_deref(),
+        Some("no"),
+        "and feedback is kept"
+    );
 }
 
 #[test]
 fn a_candidate_survives_a_crash() {
     let mut world = World::auto([task("A")]);
     world.builds("A");
-    let candidate = world.task("A").change_set;
+    let candidate = world.candidate("A");
     world.crash();
     assert_eq!(world.waits_for(), ["validate A"]);
     world.passes("A");
     world.crash();
     assert_eq!(world.waits_for(), ["integrate A"]);
-    assert_eq!(world.task("A").change_set, candidate);
-    assert_eq!((world.task("A").attempt, world.task("A").epoch), (1, 3));
+    assert_eq!(world.candidate("A"), candidate);
+    assert_eq!((world.task("A").attempt, world.task("A").epoch), (1, 5));
     world.applies("A");
     assert_eq!(world.state_of("A"), TaskState::Succeeded);
 }
@@ -143,8 +155,9 @@ fn a_failed_run_tries_again_only_what_failed() {
     let mut world = World::auto(tasks);
     world.succeeds("A");
     world.breaks("B", failure("no"));
+    world.succeeds("D");
     world.breaks("B", failure("still no"));
-    world.goes_well();
+    assert_eq!(world.control(), "E002");
     assert_eq!(world.run.state().completed, [id("A"), id("D")]);
     let position = world.journal.len();
     world.crash();
@@ -157,10 +170,9 @@ fn a_failed_run_tries_again_only_what_failed() {
     let attempts: Vec<String> = world
         .story_from(position)
         .into_iter()
-        .filter(|line| line.starts_with("attempt_started"))
+        .filter(|line| line.starts_with("lease_granted"))
         .collect();
-    let expected =
-        ["attempt_started B #3 e3", "attempt_started B #4 e4", "attempt_started C #1 e1"];
+    let expected = ["lease_granted B #3 e3", "lease_granted B #4 e4", "lease_granted C #1 e1"];
     assert_eq!(attempts, expected);
 }
 
@@ -232,7 +244,7 @@ fn a_run_that_is_resumed_while_it_goes_hangs_on_nothing() {
     world.builds("A");
     world.waiting.clear();
     world.resume();
-    assert_eq!(world.waits_for(), ["validate A", "build B"]);
+    assert_eq!(world.waits_for(), ["build B", "validate A"]);
     world.goes_well();
     assert_eq!(world.run.state().control, COMPLETED);
 }
@@ -252,10 +264,10 @@ fn a_run_that_died_while_it_integrated_is_settled_without_starting_anything() {
     assert!(!world.run.is_at_rest());
     world.applies("A");
     assert!(world.run.is_at_rest() && !world.run.is_unsettled());
-    assert_eq!(world.documents().pop().unwrap().status, "paused");
+    assert_eq!(world.document().status, "paused");
     assert_eq!(world.state_of("B"), TaskState::Accepted);
     world.resume();
-    assert_eq!(world.waits_for(), ["integrate B", "build C"]);
+    assert_eq!(world.waits_for(), ["build C", "integrate B"]);
     world.goes_well();
     assert_eq!(world.run.state().control, COMPLETED);
 }
@@ -269,7 +281,7 @@ fn settling_does_not_answer_a_checkpoint() {
     world.settle();
     world.applies("A");
     world.resume();
-    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Checkpoint));
+    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Batch));
 }
 
 #[test]

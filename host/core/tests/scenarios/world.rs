@@ -1,27 +1,27 @@
 //! A scripted world around a run: plans in a few words, and answers one at a time.
 //!
 //! Invariant: after every input, all events went through the journal's JSON before the
-//! first effect was polled, and the live state equals the fold of what was journaled.
+//! first effect was polled, the live state equals the fold of what was journaled, and a snapshot
+//! of it can be read back.
 
 use idumb_core::{
-    AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Effect, Examination, Input, Mode,
-    PauseCause, Plan, Prerequisite, Prompt, Role, Run, RunConfig, RunId, Stamped, StateDocument,
-    Task, TaskRecord, TaskState, Trouble,
+    AccessRecord, Artifact, Backoff, BrokenAttempt, CriterionId, Digest, Effect, Examination,
+    Input, Mode, Moment, PauseCause, Plan, Prerequisite, Role, Run, RunConfig, RunId, Stamped,
+    Task, TaskState, Trouble,
 };
 
 use crate::answers::{passing, reading, sealed};
 use crate::draft::{id, plan};
-use crate::words::{effect_text, event_text};
 
 /// A run, its journal, and what it asked of the world.
 pub(crate) struct World {
     pub(crate) run: Run,
     pub(crate) journal: Vec<Stamped>,
-    /// Effects that wait for their answers.
+    /// Effects that wait for their answers, at most one for each task.
     pub(crate) waiting: Vec<Effect>,
     /// Every effect ever started.
     pub(crate) started: Vec<Effect>,
-    pub(crate) now: u64,
+    pub(crate) now: Moment,
     prerequisites: Vec<Prerequisite>,
 }
 
@@ -29,32 +29,40 @@ pub(crate) struct World {
 pub(crate) const NEW_YEAR: u64 = 1_767_225_600_000;
 
 impl World {
+    /// Not begun; another attempt follows without a delay.
     pub(crate) fn new(plan: Plan, mode: Mode, batch_size: u32) -> Self {
         let config = RunConfig {
-            run: RunId::new("phase-1-r1").unwrap(),
             mode,
             batch_size,
-            timeout_ms: 600_000,
-            agents: Vec::new(),
+            backoff: Backoff { initial_ms: 0, cap_ms: 0 },
+            ..RunConfig::new(RunId::new("phase-1-r1").unwrap())
         };
         Self {
             run: Run::new(plan, config),
             journal: Vec::new(),
             waiting: Vec::new(),
             started: Vec::new(),
-            now: NEW_YEAR,
+            now: Moment { at: NEW_YEAR, up: 0 },
             prerequisites: Vec::new(),
         }
     }
 
     pub(crate) fn auto(tasks: impl IntoIterator<Item = Task>) -> Self {
-        let mut world = Self::new(plan(tasks), Mode::Auto, 5);
-        world.begin();
-        world
+        Self::with(Mode::Auto, tasks, |_| {})
     }
 
     pub(crate) fn interactive(tasks: impl IntoIterator<Item = Task>) -> Self {
-        let mut world = Self::new(plan(tasks), Mode::Interactive, 5);
+        Self::with(Mode::Interactive, tasks, |_| {})
+    }
+
+    /// Begun, so configured.
+    pub(crate) fn with(
+        mode: Mode,
+        tasks: impl IntoIterator<Item = Task>,
+        configure: impl FnOnce(&mut RunConfig),
+    ) -> Self {
+        let mut world = Self::new(plan(tasks), mode, 5);
+        world.restart_with(configure);
         world.begin();
         world
     }
@@ -75,13 +83,50 @@ impl World {
 
     /// Gives the run an input, a second after the one before.
     pub(crate) fn tell(&mut self, input: Input) {
-        self.now += 1000;
+        self.pass(1000);
+        self.tell_at_once(input);
+    }
+
+    /// Gives the run an input at the moment of the one before.
+    pub(crate) fn tell_at_once(&mut self, input: Input) {
         self.run.handle(self.now, input);
         self.drain();
     }
 
-    /// As a host does it: first what must be durable, then what must be done.
+    fn pass(&mut self, ms: u64) {
+        self.now = Moment { at: self.now.at + ms, up: self.now.up + ms };
+    }
+
+    /// Nothing happens for so long but what is due.
+    pub(crate) fn waits(&mut self, ms: u64) {
+        let end = self.now.up + ms;
+        for ticks in 0.. {
+            let Some(due) = self.run.poll_timeout().filter(|due| *due <= end) else { break };
+            assert!(ticks < 100, "what is due is not done");
+            self.pass(due.saturating_sub(self.now.up));
+            self.tell_at_once(Input::Tick);
+        }
+        self.pass(end - self.now.up);
+    }
+
+    /// As a host does it: first what must be durable, then what must be done, then what is due.
     fn drain(&mut self) {
+        for ticks in 0.. {
+            assert!(ticks < 100, "what is due is not done");
+            self.drain_once();
+            if self.run.poll_timeout().is_none_or(|due| due > self.now.up) {
+                break;
+            }
+            self.run.handle(self.now, Input::Tick);
+        }
+        assert_eq!(self.run.state(), self.folded(self.journal.len()).state());
+        let (plan, config) = (self.run.plan().clone(), self.run.config().clone());
+        let (snapshot, none): (_, [&Stamped; 0]) = (self.run.snapshot(), []);
+        let restored = Run::recover_from(plan, config, &snapshot, none).expect("its own snapshot");
+        assert_eq!(restored.snapshot(), snapshot, "a snapshot loses nothing that it has");
+    }
+
+    fn drain_once(&mut self) {
         loop {
             let before = self.run.poll_effect();
             let Some(event) = self.run.poll_event() else {
@@ -97,17 +142,12 @@ impl World {
         while let Some(effect) = self.run.poll_effect() {
             self.take(Some(effect));
         }
-        assert_eq!(self.run.state(), self.folded(self.journal.len()).state());
     }
 
     fn take(&mut self, effect: Option<Effect>) {
         let Some(effect) = effect else { return };
-        let answered = match &effect {
-            Effect::WriteState { wanted, .. } => *wanted,
-            Effect::Ask { .. } | Effect::Reply { .. } => false,
-            _ => true,
-        };
-        if answered {
+        if let Some(about) = about(&effect) {
+            self.waiting.retain(|other| self::about(other) != Some(about));
             self.waiting.push(effect.clone());
         }
         self.started.push(effect);
@@ -119,28 +159,42 @@ impl World {
         Run::recover(plan, config, &self.journal[..length])
     }
 
-    /// The host dies with only the first `length` events durable, and starts again.
-    pub(crate) fn crash_at(&mut self, length: usize) {
-        self.journal.truncate(length);
-        self.die();
-        self.resume();
+    /// The world in which the host died with only the first `length` events durable.
+    pub(crate) fn dead_at(&self, length: usize) -> Self {
+        Self {
+            run: self.folded(length),
+            journal: self.journal[..length].to_vec(),
+            waiting: Vec::new(),
+            started: Vec::new(),
+            now: Moment { at: self.now.at, up: 0 },
+            prerequisites: self.prerequisites.clone(),
+        }
     }
 
-    /// The host dies; what is left is read from the journal.
+    /// The host dies; what is left is read from the journal, by a process whose clock is new.
     pub(crate) fn die(&mut self) {
-        self.run = self.folded(self.journal.len());
+        self.restart_with(|_| {});
+    }
+
+    /// As `die`, and the configuration is changed.
+    pub(crate) fn restart_with(&mut self, configure: impl FnOnce(&mut RunConfig)) {
+        let (plan, mut config) = (self.run.plan().clone(), self.run.config().clone());
+        configure(&mut config);
+        self.run = Run::recover(plan, config, &self.journal);
         self.waiting.clear();
         self.started.clear();
+        self.now.up = 0;
     }
 
     pub(crate) fn settle(&mut self) {
-        self.now += 1000;
+        self.pass(1000);
         self.run.settle(self.now);
         self.drain();
     }
 
     pub(crate) fn crash(&mut self) {
-        self.crash_at(self.journal.len());
+        self.die();
+        self.resume();
     }
 
     /// As `--resume` does it: the prerequisites are looked up again, in case they matter.
@@ -150,7 +204,7 @@ impl World {
     }
 
     pub(crate) fn resume_without_begin(&mut self) {
-        self.now += 1000;
+        self.pass(1000);
         self.run.resume(self.now);
         self.drain();
     }
@@ -160,6 +214,26 @@ impl World {
         let cause = PauseCause::User;
         self.tell(Input::Pause { cause, reason });
     }
+
+    pub(crate) fn stop(&mut self) {
+        self.tell(Input::Stop { reason: "Ctrl-C twice".to_owned() });
+    }
+
+    pub(crate) fn cancel(&mut self) {
+        self.tell(Input::Cancel { reason: "not wanted".to_owned() });
+    }
+}
+
+/// What an effect is about, if it is one that is answered.
+fn about(effect: &Effect) -> Option<&str> {
+    match effect {
+        Effect::Build { task, .. }
+        | Effect::Validate { task, .. }
+        | Effect::Integrate { task, .. } => Some(task.as_str()),
+        Effect::CheckPhase { role, .. } => Some(role.as_str()),
+        Effect::WriteState { .. } => Some("state"),
+        Effect::Stop { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+    }
 }
 
 /// Answers to what waits.
@@ -167,17 +241,18 @@ impl World {
     /// Takes the effect about `name` off those that wait.
     #[track_caller]
     fn effect_about(&mut self, name: &str) -> Effect {
-        let about = |effect: &Effect| match effect {
-            Effect::Build { task, .. }
-            | Effect::Validate { task, .. }
-            | Effect::Integrate { task, .. } => task.as_str() == name,
-            Effect::CheckPhase { role } => role.as_str() == name,
-            Effect::WriteState { .. } => name == "state",
-            Effect::Ask { .. } | Effect::Reply { .. } => false,
-        };
-        match self.waiting.iter().position(about) {
+        match self.waiting.iter().position(|effect| about(effect) == Some(name)) {
             Some(index) => self.waiting.remove(index),
             None => panic!("nothing about {name} waits, only {:?}", self.waiting),
+        }
+    }
+
+    /// The builder of `name` begins, if it has not.
+    #[track_caller]
+    pub(crate) fn starts(&mut self, name: &str) {
+        if self.state_of(name) == TaskState::Leased {
+            let (task, epoch) = (id(name), self.task(name).epoch);
+            self.tell_at_once(Input::Started { task, epoch });
         }
     }
 
@@ -190,6 +265,7 @@ impl World {
     /// As `builds`, but it looked at those paths.
     #[track_caller]
     pub(crate) fn builds_reading(&mut self, name: &str, reads: &[&str]) {
+        self.starts(name);
         let effect = self.effect_about(name);
         let Effect::Build { task, epoch, .. } = effect else {
             panic!("{name} is not building: {effect:?}");
@@ -202,6 +278,7 @@ impl World {
     /// The builder of `name` comes to nothing.
     #[track_caller]
     pub(crate) fn breaks(&mut self, name: &str, trouble: Trouble) {
+        self.starts(name);
         let effect = self.effect_about(name);
         let Effect::Build { task, epoch, .. } = effect else {
             panic!("{name} is not building: {effect:?}");
@@ -218,6 +295,13 @@ impl World {
     #[track_caller]
     pub(crate) fn passes(&mut self, name: &str) {
         let examination = self.passing(name);
+        self.examines(name, Ok((examination, AccessRecord::default())));
+    }
+
+    /// The validator of `name` passes what can be checked; the rest is for a person.
+    #[track_caller]
+    pub(crate) fn passes_checks(&mut self, name: &str) {
+        let examination = self.checked(name);
         self.examines(name, Ok((examination, AccessRecord::default())));
     }
 
@@ -288,8 +372,11 @@ impl World {
         role: Role,
         result: Result<(Vec<CriterionId>, Examination), Trouble>,
     ) {
-        self.effect_about(role.as_str());
-        self.tell(Input::PhaseChecked { role, result });
+        let effect = self.effect_about(role.as_str());
+        let Effect::CheckPhase { epoch, .. } = effect else {
+            panic!("the {role} does not check: {effect:?}");
+        };
+        self.tell(Input::PhaseChecked { role, epoch, result });
     }
 
     #[track_caller]
@@ -313,9 +400,9 @@ impl World {
             }
             match self.waiting.first().cloned() {
                 Some(Effect::Build { task, .. }) => self.builds(task.as_str()),
-                Some(Effect::Validate { task, .. }) => self.passes(task.as_str()),
+                Some(Effect::Validate { task, .. }) => self.passes_checks(task.as_str()),
                 Some(Effect::Integrate { task, .. }) => self.applies(task.as_str()),
-                Some(Effect::CheckPhase { role }) => self.check_passes(role),
+                Some(Effect::CheckPhase { role, .. }) => self.check_passes(role),
                 Some(Effect::WriteState { .. }) => self.state_is_written(),
                 other => panic!("the run hangs: {other:?} in {:#?}", self.run.state()),
             }
@@ -326,9 +413,15 @@ impl World {
     /// The oldest open prompt is answered so.
     #[track_caller]
     pub(crate) fn answers(&mut self, choice: &str) {
+        self.answers_with(choice, None);
+    }
+
+    /// As `answers`, with a word to the agent.
+    #[track_caller]
+    pub(crate) fn answers_with(&mut self, choice: &str, note: Option<&str>) {
         let prompt = self.prompt().expect("a prompt is open").id;
-        let choice = choice.to_owned();
-        self.tell(Input::Answer { prompt, choice });
+        let (choice, note) = (choice.to_owned(), note.map(str::to_owned));
+        self.tell(Input::Answer { prompt, choice, note });
     }
 
     /// The agent of `name` asks `question`, with the options `red` and `blue`.
@@ -346,72 +439,5 @@ impl World {
             question: "Which colour?".to_owned(),
             options: vec![option("red"), option("blue")],
         });
-    }
-}
-
-/// Questions about where things stand.
-impl World {
-    #[track_caller]
-    pub(crate) fn task(&self, name: &str) -> &TaskRecord {
-        self.run.state().task(&id(name)).expect("a task of the plan")
-    }
-
-    #[track_caller]
-    pub(crate) fn state_of(&self, name: &str) -> TaskState {
-        self.task(name).state.clone()
-    }
-
-    pub(crate) fn prompt(&self) -> Option<&Prompt> {
-        self.run.state().prompts.front()
-    }
-
-    /// The passing examination of every criterion of `name`.
-    #[track_caller]
-    pub(crate) fn passing(&self, name: &str) -> Examination {
-        let definition = self.run.plan().task(&id(name)).expect("a task of the plan");
-        let criteria: Vec<CriterionId> = definition.accept.iter().map(|c| c.id.clone()).collect();
-        passing(&criteria)
-    }
-
-    /// What waits, in a few words: `build A`, `validate A`, `check verifier`, …
-    pub(crate) fn waits_for(&self) -> Vec<String> {
-        self.waiting.iter().map(effect_text).collect()
-    }
-
-    /// Whether an effect of those words was ever started.
-    pub(crate) fn has_started(&self, text: &str) -> bool {
-        self.started.iter().any(|effect| effect_text(effect) == text)
-    }
-
-    /// The journal, in a few words a line.
-    pub(crate) fn story(&self) -> Vec<String> {
-        self.story_from(0)
-    }
-
-    pub(crate) fn story_from(&self, position: usize) -> Vec<String> {
-        let events = self.journal[position..].iter();
-        events.map(|stamped| event_text(&stamped.event)).collect()
-    }
-
-    /// The state documents, in the order in which they were written.
-    pub(crate) fn documents(&self) -> Vec<&StateDocument> {
-        let mut documents = Vec::new();
-        for effect in &self.started {
-            if let Effect::WriteState { document, .. } = effect {
-                documents.push(document);
-            }
-        }
-        documents
-    }
-
-    /// The answers that agents got.
-    pub(crate) fn replies(&self) -> Vec<(u64, Option<&str>)> {
-        let mut replies = Vec::new();
-        for effect in &self.started {
-            if let Effect::Reply { token, choice } = effect {
-                replies.push((*token, choice.as_deref()));
-            }
-        }
-        replies
     }
 }
