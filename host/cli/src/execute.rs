@@ -196,9 +196,7 @@ enum Start {
 impl Opened<'_> {
     async fn execute(&self, args: &ExecutePhase, plan: Plan, roster: Roster) -> Result<u8> {
         let mut journal = Journal::open(self.lock)?;
-        if !args.restart {
-            self.settle_others(&mut journal).await?;
-        }
+        self.settle_others(&mut journal, args.restart).await?;
         let latest = journal.latest_run(Some(plan.phase.number))?;
         let bindings = roster.bindings();
         let start = self.start(args, &journal, latest.as_ref(), &plan, &bindings)?;
@@ -288,6 +286,7 @@ impl Opened<'_> {
             established,
             messages: sender,
             notices,
+            host_memory: self.project.config.limits.host_memory,
             stops: Mutex::default(),
         };
         let parts = Parts {
@@ -303,18 +302,26 @@ impl Opened<'_> {
         Ok((Driver::new(parts), socket))
     }
 
-    /// Finishes what runs that went away were about to change.
-    async fn settle_others(&self, journal: &mut Journal) -> Result<()> {
+    /// Finishes what runs that went away were about to change. Only who begins anew may leave
+    /// a run aside that cannot be read.
+    async fn settle_others(&self, journal: &mut Journal, anew: bool) -> Result<()> {
         for row in journal.runs()?.into_iter().filter(|row| row.outcome.is_none()) {
-            let plan = recorded_plan(journal, &row.run)?;
-            let recorded = record::recover(journal, &row.run, plan, None);
-            let Recorded { mut run, events, covered } = recorded.map_err(|error| {
-                Fault::usage(format!("{error:#}")).hint(format!(
-                    "an earlier idumb recorded run {}: finish it with that one, or begin anew \
-                     with --restart",
-                    row.run
-                ))
-            })?;
+            let recorded = recorded_plan(journal, &row.run)
+                .and_then(|plan| record::recover(journal, &row.run, plan, None));
+            let Recorded { mut run, events, covered } = match recorded {
+                Ok(recorded) => recorded,
+                Err(error) if anew && error.is::<record::Unknown>() => {
+                    crate::tell(&format!("idumb: {error:#}; that run is left as it is"));
+                    continue;
+                }
+                Err(error) if error.is::<record::Unknown>() => {
+                    return Err(Fault::usage(format!("{error:#}"))
+                        .hint("finish that run with the idumb that recorded it")
+                        .hint("or leave it as it is and begin anew with --restart")
+                        .into());
+                }
+                Err(error) => return Err(error),
+            };
             if !run.is_unsettled() {
                 continue;
             }

@@ -157,13 +157,33 @@ pub(crate) fn recorded_events<A>(
     from: u64,
 ) -> Result<Vec<Stamped>> {
     let stored = journal.events_from(run, from)?;
-    let parse = |event: &idumb_journal::StoredEvent| {
-        serde_json::from_str(&event.body).with_context(|| {
-            format!("event {} of {run} is not one that this idumb knows", event.seq)
-        })
+    let parse = |event: &idumb_journal::StoredEvent| -> Result<Stamped> {
+        let unknown = |error: serde_json::Error| Unknown {
+            run: run.clone(),
+            seq: event.seq,
+            why: error.to_string(),
+        };
+        Ok(serde_json::from_str(&event.body).map_err(unknown)?)
     };
     stored.iter().map(parse).collect()
 }
+
+/// A sound event that another version of idumb wrote.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    run: RunId,
+    seq: u64,
+    why: String,
+}
+
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { run, seq, why } = self;
+        write!(f, "event {seq} of {run} is not one that this idumb knows ({why})")
+    }
+}
+
+impl std::error::Error for Unknown {}
 
 /// A recorded run, as its journal tells it: from its snapshot where there is one.
 pub(crate) struct Recorded {

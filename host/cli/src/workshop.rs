@@ -36,6 +36,8 @@ pub(crate) struct Workshop {
     pub(crate) established: Established,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     pub(crate) notices: mpsc::Sender<Notice>,
+    /// The most memory that this process may have, in bytes, before it begins an attempt.
+    pub(crate) host_memory: Option<u64>,
     /// How to end what is under way.
     pub(crate) stops: Mutex<BTreeMap<Lease, Stopper>>,
 }
@@ -198,10 +200,24 @@ impl Workshop {
         }
     }
 
+    /// Whether another attempt may begin beside what is there.
+    fn room_for_more(&self) -> Result<(), Trouble> {
+        let (Some(most), Some(resident)) = (self.host_memory, resident()) else {
+            return Ok(());
+        };
+        if resident <= most {
+            return Ok(());
+        }
+        let (has, may) = (resident >> 20, most >> 20);
+        let message = format!("idumb has {has} MiB of memory; `host_memory` allows {may} MiB");
+        Err(Trouble::Unavailable { message })
+    }
+
     async fn build(self: &Arc<Self>, work: &Assignment) -> Result<Box<SealedAttempt>, Broke> {
         let broken = |trouble| {
             Box::new(BrokenAttempt { trouble, record: Default::default(), log: Vec::new() })
         };
+        self.room_for_more().map_err(broken)?;
         let agent = self.agent(&work.agent, &work.stop).await.map_err(broken)?;
         let upper = self.upper.join(format!("{}-{}", work.task.id, work.epoch));
         let view = WorkView::new(&self.base, &upper, work.grants.clone(), Quota::default())
@@ -408,6 +424,14 @@ fn host_trouble(what: &str, error: &(dyn std::error::Error + 'static)) -> Troubl
         cause = error.source();
     }
     Trouble::Error { message }
+}
+
+/// How much memory this process has, in bytes, where the system says so.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Space, quota, memory or descriptors.

@@ -99,6 +99,9 @@ pub struct Defaults {
 pub struct Limits {
     /// Memory of one agent, in bytes.
     pub memory: Option<u64>,
+    /// Memory of idumb itself, agents included, in bytes: a run that would begin an attempt
+    /// beyond it pauses.
+    pub host_memory: Option<u64>,
 }
 
 /// Reads `idumb.toml`, as `docs/plan-format.md` describes it.
@@ -233,10 +236,11 @@ fn roles(
 }
 
 fn limits(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Limits, Told> {
-    let stray = reading.only(table, &["memory"]);
+    let stray = reading.only(table, &["memory", "host_memory"]);
     let memory = table.get("memory").map(|item| size(reading, &item)).transpose();
+    let host_memory = table.get("host_memory").map(|item| size(reading, &item)).transpose();
     stray?;
-    Ok(Limits { memory: memory? })
+    Ok(Limits { memory: memory?, host_memory: host_memory? })
 }
 
 /// An amount of memory, in bytes: a number, or a text such as `256MiB`.
