@@ -23,6 +23,7 @@ impl Run {
     fn advance_once(&mut self, now: Moment) -> bool {
         match &self.state.control {
             Control::Paused(..) | Control::Finished(_) => return false,
+            Control::Active | Control::PauseRequested(..) if !self.awake => return false,
             Control::PauseRequested(cause, reason) => {
                 let (cause, reason) = (*cause, reason.clone());
                 return self.come_to_rest(now, cause, reason);
@@ -109,7 +110,11 @@ impl Run {
             match self.stuck.clone() {
                 // Only the next start can bring the base into one state.
                 Some((cause, reason)) => self.emit(now, Event::RunPaused { cause, reason }),
-                None => self.finish(now, RunOutcome::Cancelled { reason }),
+                None => {
+                    // The host may have died before it withdrew them.
+                    self.withdraw_prompts(now);
+                    self.finish(now, RunOutcome::Cancelled { reason });
+                }
             }
         }
         false
@@ -136,7 +141,9 @@ impl Run {
         if self.state.control != Control::Active {
             return true;
         }
-        let batch = self.state.batch.clone();
+        // Behind a checkpoint that was not passed nothing starts, not even another attempt.
+        let open = self.state.sets.unpassed.is_empty();
+        let batch = if open { self.state.batch.clone() } else { Vec::new() };
         if batch.iter().any(|task| self.advance_ready(now, task)) {
             return true;
         }
@@ -173,7 +180,7 @@ impl Run {
         let task = self.state.graph.id(number).clone();
         match self.state.tasks[number].state {
             TaskState::Sealed => self.validate(now, &task),
-            TaskState::Judging => self.ask_judgement(now, &task),
+            TaskState::Judging => self.reject(now, &task) || self.ask_judgement(now, &task),
             TaskState::Accepted => self.settle_accepted(now, number),
             TaskState::Integrating => self.integrate(number),
             _ => false,

@@ -3,10 +3,11 @@
 //! Invariant: an answer whose epoch is not the task's latest, or that the task's state
 //! does not wait for, becomes a recorded event and nothing else.
 
-use super::{Job, Run, TaskState};
+use super::{Control, Job, Run, TaskState};
 use crate::{
     AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Epoch, Event, Examination, Input,
-    Moment, Other, Role, RunOutcome, SealedAttempt, TaskId, Trouble, Verdict, WorkflowStep,
+    Moment, Other, PauseCause, Role, RunOutcome, SealedAttempt, TaskId, Trouble, Verdict,
+    WorkflowStep,
 };
 
 impl Run {
@@ -249,15 +250,15 @@ impl Run {
     /// A conflict left the base as it was. After any other trouble it may be between two
     /// states: the candidate stays as it is, and the run rests until it can be completed.
     fn integration_failed(&mut self, now: Moment, task: &TaskId, trouble: Trouble) {
-        match trouble.pauses() {
-            None => self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new()),
-            Some(cause) => {
-                let reason = format!("task {task}: {trouble}");
-                self.request_pause(now, cause, reason.clone());
-                self.stop_all(now);
-                self.stuck = Some((cause, reason));
-            }
+        if matches!(trouble, Trouble::Conflict { .. }) {
+            self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
+            return;
         }
+        let cause = trouble.pauses().unwrap_or(PauseCause::Error);
+        let reason = format!("task {task}: {trouble}");
+        self.request_pause(now, cause, reason.clone());
+        self.stop_all(now);
+        self.stuck = Some((cause, reason));
     }
 
     /// As [`Self::outdate`], for the verdict on a candidate that waited for its turn.
@@ -307,8 +308,9 @@ impl Run {
             return;
         }
         let stopped = self.in_flight.get(&job).and_then(|flight| flight.stopped);
+        let given_up = matches!(self.state.control, Control::Cancelling(_));
         let late = matches!(stopped, Some(super::clock::Why::Timeout(_)));
-        if late || (stopped.is_some() && result.is_err()) {
+        if stopped.is_some() && (late || given_up || result.is_err()) {
             self.ended_early(now, &job, AccessRecord::default(), Vec::new());
             return;
         }
@@ -341,6 +343,8 @@ impl Run {
         let pauses = trouble.pauses();
         self.emit(now, Event::PhaseCheckFailed { role, trouble });
         match pauses {
+            // A person gave the run up: that is how it ends.
+            _ if matches!(self.state.control, Control::Cancelling(_)) => {}
             Some(cause) => self.request_pause(now, cause, reason),
             None => self.finish(now, RunOutcome::Failed { code, reason }),
         }

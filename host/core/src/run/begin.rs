@@ -17,6 +17,7 @@ impl Run {
         if validated || self.state.control != Control::Active {
             return;
         }
+        self.awake = true;
         if !self.state.begun {
             self.start_run(now);
         }

@@ -5,8 +5,8 @@
 
 use super::{Control, Job, Run, TaskState};
 use crate::{
-    AccessRecord, Effect, Epoch, Event, Interruption, Lease, Millis, Moment, PauseCause, Role,
-    TaskId, Trouble,
+    AccessRecord, Effect, Epoch, Event, Interruption, Lease, Millis, Moment, PauseCause, Prompt,
+    Role, Subject, TaskId, Trouble,
 };
 
 /// Something that was asked of the world.
@@ -50,8 +50,7 @@ impl Run {
     /// When [`Input::Tick`](crate::Input::Tick) is due, by the process's clock in milliseconds;
     /// `None`: not before something else happens.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        let rests = matches!(self.state.control, Control::Paused(..) | Control::Finished(_));
-        if rests || self.recovered {
+        if matches!(self.state.control, Control::Paused(..) | Control::Finished(_)) {
             return None;
         }
         let flights = self.in_flight.values();
@@ -65,7 +64,8 @@ impl Run {
     /// When the phase's time is up, if it has a timeout and its clock runs.
     fn phase_deadline(&self) -> Option<Millis> {
         let limit = self.config.timeouts.phase_ms?;
-        let runs = self.state.control == Control::Active && self.state.clock_runs();
+        let goes = self.awake && self.state.control == Control::Active;
+        let runs = goes && self.state.clock_runs();
         let left = limit.saturating_sub(self.state.budget_ms);
         runs.then(|| self.state.last_up.saturating_add(left))
     }
@@ -138,13 +138,18 @@ impl Run {
     /// The work begins, and so does its time.
     pub(super) fn start_clock(&mut self, now: Moment, job: &Job) {
         let time = self.time_of(job);
+        let asks = matches!(job, Job::Task(task) if self.waits_for_person(task));
         if let Some(flight) = self.in_flight.get_mut(job) {
-            flight.left = Some((time, Running::Since(now.up)));
+            let running = if asks { Running::Stands } else { Running::Since(now.up) };
+            flight.left = Some((time, running));
         }
     }
 
     /// A task's agent waits for a person, or no longer does.
     pub(super) fn hold_clock(&mut self, now: Moment, task: &TaskId, hold: bool) {
+        if !hold && self.waits_for_person(task) {
+            return;
+        }
         let Some(flight) = self.in_flight.get_mut(&Job::Task(task.clone())) else {
             return;
         };
@@ -155,6 +160,11 @@ impl Run {
             (Running::Stands, false) => (left, Running::Since(now.up)),
             (running, _) => (left, running),
         });
+    }
+
+    fn waits_for_person(&self, task: &TaskId) -> bool {
+        let about = |prompt: &Prompt| matches!(&prompt.subject, Subject::Agent { task: asks, .. } if asks == task);
+        self.state.prompts.iter().any(about)
     }
 
     /// Tells everything that is under way to stop, but what changes the base.
@@ -186,7 +196,7 @@ impl Run {
         };
         if flight.stopped.is_none() {
             flight.stopped = Some(why);
-            flight.given_up_at = Some(now.up + self.config.timeouts.stop_ms);
+            flight.given_up_at = Some(now.up.saturating_add(self.config.timeouts.stop_ms));
             self.effects.push_back(Effect::Stop { lease });
         }
     }

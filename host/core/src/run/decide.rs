@@ -31,7 +31,7 @@ impl Run {
         let reason = format!("task {task}: {trouble}");
         let task = task.clone();
         if let Aftermath::BackOff { delay_ms } = then {
-            self.back_offs.insert(task.clone(), now.up + delay_ms);
+            self.back_offs.insert(task.clone(), now.up.saturating_add(delay_ms));
         }
         let event = Event::AttemptFailed { task, attempt, epoch, trouble, record, log, then };
         self.emit(now, event);
@@ -79,11 +79,11 @@ impl Run {
             return true;
         }
         let record = &self.state.tasks[number];
-        let blocker = match (record.parking, record.trouble()) {
+        let parking = record.parking;
+        let blocker = match (parking, record.trouble()) {
             (Some(Parking::HostDied { .. }), _) | (_, None) => Blocker::Trap,
             (_, Some(trouble)) => trouble.blocker(),
         };
-        let parking = record.parking;
         let Some(rule) = self.rule(blocker, &task) else {
             if parking != Some(Parking::NotRetryable) {
                 return false;
@@ -114,7 +114,7 @@ impl Run {
             backoff.cap_ms = backoff.cap_ms.max(initial_ms);
         }
         let delay_ms = backoff.delay_ms(&self.config.run, task, granted + 1);
-        self.back_offs.insert(task.clone(), now.up + delay_ms);
+        self.back_offs.insert(task.clone(), now.up.saturating_add(delay_ms));
         let decision = RuleDecision::Retry { delay_ms };
         let rule = rule.name.clone();
         self.emit(now, Event::RuleApplied { task: task.clone(), rule, blocker, decision });

@@ -6,7 +6,7 @@
 use super::state::{Control, Integration, Latest, RunState, TaskRecord, TaskState};
 use crate::{
     Aftermath, Blocker, CheckpointAt, Event, Feedback, Interruption, LogLine, Parking, Prompt,
-    RunOutcome, Stamped, Subject, TaskId, Trouble, Verdict,
+    RunOutcome, Stamped, Subject, TaskId, Trouble, Verdict, WorkflowStep,
 };
 
 /// How many lines of a log are remembered as an attempt's last words.
@@ -65,7 +65,10 @@ impl RunState {
         self.batch_passed |= rested && self.sets.under_way.is_empty();
         self.life += 1;
         self.budget_ms = 0;
-        self.control = Control::Active;
+        // What a person gave up stays given up, wherever the host died.
+        if !matches!(self.control, Control::Cancelling(_)) {
+            self.control = Control::Active;
+        }
     }
 
     /// The time since the event before counts if somebody worked meanwhile.
@@ -206,6 +209,8 @@ impl RunState {
         let still = |id: &TaskId| graph.number(id).is_some_and(|number| keep[number]);
         self.completed.retain(still);
         self.failed.clear();
+        // What was checked and recorded was so of another plan.
+        self.step = self.step.min(Some(WorkflowStep::ExecutionLoop));
         self.batch.clear();
         self.batch_passed = true;
         self.prompts.clear();
@@ -356,6 +361,9 @@ fn next_state_after_trouble(record: &mut TaskRecord, event: &Event) -> Option<Ta
             record.granted = 0;
             record.deaths = 0;
             record.parking = None;
+            if let Some(latest) = &mut record.latest {
+                latest.change_set = None;
+            }
             return None;
         }
         _ => return None,

@@ -76,8 +76,8 @@ pub struct Run {
     grace_ends: Option<Millis>,
     /// Nobody is there to answer prompts.
     unattended: bool,
-    /// As its events left it: nothing is started before [`Run::resume`] or [`Run::settle`].
-    recovered: bool,
+    /// It was begun or taken up here: one that was only recovered starts nothing by itself.
+    awake: bool,
     /// A change-set could not be applied in whole, for this cause: not tried again in this life.
     stuck: Option<(PauseCause, String)>,
 }
@@ -108,14 +108,15 @@ impl Run {
             back_offs: BTreeMap::new(),
             grace_ends: None,
             unattended: false,
-            recovered: false,
+            awake: false,
             stuck: None,
         }
     }
 
     /// A run as its recorded events left it; [`Self::resume`] makes it go on.
     ///
-    /// `plan` is the latest plan of the run, `config` how it is to go from now on.
+    /// `plan` is the latest plan of the run, `config` how it is to go from now on. Until it is
+    /// resumed, it takes answers and a cancellation in, and starts nothing by itself.
     pub fn recover<'a>(
         plan: Plan,
         config: RunConfig,
@@ -125,7 +126,6 @@ impl Run {
         for stamped in events {
             run.state.apply(stamped);
         }
-        run.recovered = run.state.begun;
         run
     }
 
@@ -165,9 +165,7 @@ impl Run {
     /// Takes an input in at the time `now`.
     pub fn handle(&mut self, now: impl Into<Moment>, input: Input) {
         let now = now.into();
-        if !self.recovered {
-            self.fire(now);
-        }
+        self.fire(now);
         match input {
             Input::Begin { prerequisites } => self.begin(now, prerequisites),
             Input::Pause { cause, reason } => self.request_pause(now, cause, reason),
@@ -180,9 +178,7 @@ impl Run {
             Input::Tick => {}
             answer => self.answered(now, answer),
         }
-        if !self.recovered || matches!(self.state.control, Control::Cancelling(_)) {
-            self.advance(now);
-        }
+        self.advance(now);
     }
 
     /// The next event that must be journaled, then shown.
@@ -202,9 +198,9 @@ impl Run {
     }
 
     fn request_pause(&mut self, now: Moment, cause: PauseCause, reason: String) {
-        if self.state.begun && self.state.control == Control::Active {
+        if self.awake && self.state.begun && self.state.control == Control::Active {
             self.emit(now, Event::PauseRequested { cause, reason });
-            self.grace_ends = Some(now.up + self.config.timeouts.grace_ms);
+            self.grace_ends = Some(now.up.saturating_add(self.config.timeouts.grace_ms));
             self.decline_questions(now);
         }
     }

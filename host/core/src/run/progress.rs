@@ -99,7 +99,7 @@ fn remaining_ms(config: &RunConfig, state: &RunState, now: Moment) -> Option<u64
         .map(|latest| now.up.saturating_sub(latest.started_up.1))
         .min()
         .unwrap_or(0);
-    Some((mean * longest.max(width)).saturating_sub(spent))
+    Some(mean.saturating_mul(longest.max(width)).saturating_sub(spent))
 }
 
 impl Run {
@@ -127,7 +127,9 @@ impl Run {
             current_batch: names(&progress.current),
             blocked_tasks: names(&progress.blocked),
             start_time: time_text(self.state.started_at),
-            estimated_completion: progress.remaining_ms.map(|left| time_text(now.at + left)),
+            estimated_completion: progress
+                .remaining_ms
+                .map(|left| time_text(now.at.saturating_add(left))),
         }
     }
 }

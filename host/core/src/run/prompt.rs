@@ -6,8 +6,9 @@
 
 use super::{Control, Run, TaskState};
 use crate::{
-    Checkpoint, CheckpointAt, Criterion, CriterionId, Effect, Epoch, Event, Evidence, EvidenceId,
-    Finding, Mode, Moment, Observed, PauseCause, Prompt, RunOutcome, Subject, TaskId, Verdict,
+    AccessRecord, Checkpoint, CheckpointAt, Criterion, CriterionId, Effect, Epoch, Event, Evidence,
+    EvidenceId, Finding, Mode, Moment, Observed, PauseCause, Prompt, RunOutcome, Subject, TaskId,
+    Trouble, Verdict,
 };
 
 type Options = Vec<(String, String)>;
@@ -114,6 +115,28 @@ impl Run {
             option("pause", "stop here; --resume tries it again"),
         ];
         self.open_prompt(now, Subject::Blocker { task: task.clone() }, question, options);
+    }
+
+    /// Draws the consequence of a person's rejection that a death kept from being drawn;
+    /// whether there is one.
+    pub(super) fn reject(&mut self, now: Moment, task: &TaskId) -> bool {
+        let latest = self.state.task(task).and_then(|record| record.latest.as_ref());
+        let examination = latest.and_then(|latest| latest.examination.as_ref());
+        let (Some(examination), Some(definition)) = (examination, self.plan_task(task)) else {
+            return false;
+        };
+        let mut judged = definition.accept.iter().filter(|criterion| criterion.is_judged());
+        let of_person = judged.any(|criterion| {
+            examination.findings.iter().any(|finding| finding.criterion == criterion.id)
+        });
+        if !of_person {
+            return false;
+        }
+        let unmet =
+            examination.judge(definition.accept.iter().map(|criterion| &criterion.id)).unmet;
+        let trouble = Trouble::Rejected { unmet };
+        self.attempt_failed(now, task, trouble, AccessRecord::default(), Vec::new());
+        true
     }
 
     /// Has a person judge what no check can; whether anything changed.
@@ -261,8 +284,8 @@ impl Run {
         };
         let open: Vec<(u32, u64, TaskId)> = self.state.prompts.iter().filter_map(asked).collect();
         for (prompt, token, task) in open {
-            self.hold_clock(now, &task, false);
             self.emit(now, Event::PromptWithdrawn { prompt });
+            self.hold_clock(now, &task, false);
             self.effects.push_back(Effect::Reply { token, choice: None });
         }
     }

@@ -12,8 +12,8 @@ impl Run {
     /// The event that binds this run to another plan. Once it is recorded,
     /// [`Run::recover`] with that plan, and all events with this one, is the run as it then is.
     ///
-    /// This run must have been recovered from all its events: a snapshot does not have what
-    /// completed tasks read and wrote.
+    /// What was read and written must be known: of a run that was folded from all its events,
+    /// not from a snapshot. And the base must be in one state: see [`Run::is_unsettled`].
     pub fn replan(&self, plan: &Plan) -> Event {
         let new: BTreeMap<&TaskId, &Task> =
             plan.tasks.iter().map(|task| (&task.id, task)).collect();
@@ -56,6 +56,7 @@ impl Run {
             return Some(Unkept::Dependency { task: gone.clone() });
         }
         let record = self.state.task(id)?;
+        debug_assert!(record.latest.is_some(), "a snapshot does not say what was read");
         debug_assert_eq!(record.state, TaskState::Succeeded, "completed tasks have succeeded");
         let paths: BTreeSet<&str> = outdated.keys().copied().collect();
         let (read, path) = record.latest.as_ref()?.record.stale_read(&paths)?;

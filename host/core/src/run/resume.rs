@@ -33,16 +33,14 @@ impl Run {
     /// be done before anything else works on it.
     pub fn settle(&mut self, now: impl Into<Moment>) {
         let now = now.into();
-        if !self.can_go_on() {
+        let ended = matches!(self.state.control, Control::Finished(_));
+        if !self.can_go_on() || (ended && !self.is_unsettled()) {
             return;
         }
         let rested = self.state.control.clone();
         self.disown(now);
         let (cause, reason) = match rested {
-            Control::Cancelling(reason) => {
-                self.request_cancel(now, reason);
-                return self.advance(now);
-            }
+            Control::Cancelling(_) => return self.advance(now),
             Control::Paused(cause, reason) => (cause, reason),
             _ => (PauseCause::Error, "what was interrupted was finished".to_owned()),
         };
@@ -71,9 +69,8 @@ impl Run {
     fn take_up(&mut self, now: Moment) {
         let before = self.state.control.clone();
         self.disown(now);
-        if let Control::Cancelling(reason) = before {
+        if matches!(before, Control::Cancelling(_)) {
             // The host died while it gave the run up: nothing else was decided since.
-            self.request_cancel(now, reason);
             return;
         }
         let rested = matches!(before, Control::Paused(..) | Control::Finished(_));
@@ -89,12 +86,12 @@ impl Run {
 
     /// What an earlier life asked for is disowned: its answers will be stale.
     fn disown(&mut self, now: Moment) {
+        self.awake = true;
         self.in_flight.clear();
         self.effects.clear();
         self.back_offs.clear();
         self.grace_ends = None;
         self.stuck = None;
-        self.recovered = false;
         self.emit(now, Event::RunResumed { config: self.config.clone() });
         let agents = |prompt: &Prompt| matches!(prompt.subject, Subject::Agent { .. });
         let gone: Vec<u32> =
@@ -193,12 +190,7 @@ impl Run {
     }
 
     fn enter_again(&mut self, now: Moment) {
-        if self.state.step <= Some(WorkflowStep::ExecutionLoop) {
-            return;
-        }
-        if self.state.completed.len() < self.plan.tasks.len() {
-            self.enter(now, WorkflowStep::ExecutionLoop);
-        } else if self.state.step > Some(WorkflowStep::CrossPhaseValidation) {
+        if self.state.step > Some(WorkflowStep::CrossPhaseValidation) {
             // The checks are done again: the tree may have changed while the run rested.
             self.enter(now, WorkflowStep::CrossPhaseValidation);
         }

@@ -79,13 +79,13 @@ impl Run {
             }
         }
         let number = |id: &TaskId| u32::try_from(state.graph.number(id)?).ok();
-        let candidates = state.tasks.iter().filter(|record| record.change_set().is_some());
-        let open = candidates.filter(|record| !record.state.is_terminal());
-        let seen = open.filter_map(|record| {
-            let latest = record.latest.as_ref()?;
-            Some(latest.built_after.min(latest.sealed_after))
+        let builds = |state: &TaskState| matches!(state, TaskState::Leased | TaskState::Running);
+        let open = state.tasks.iter().filter(|record| {
+            let candidate = record.change_set().is_some() && !record.state.is_terminal();
+            candidate || builds(&record.state)
         });
-        // Nobody asks any more what was integrated before the oldest open candidate.
+        let seen = open.filter_map(|record| Some(record.latest.as_ref()?.built_after));
+        // Nobody asks any more what was integrated before the oldest open attempt was leased.
         let oldest = seen.min().unwrap_or_else(|| state.integrated()).max(state.forgotten);
         let saved = Saved {
             plan: self.plan.digest,
@@ -137,7 +137,6 @@ impl Run {
         for stamped in tail {
             run.state.apply(stamped);
         }
-        run.recovered = run.state.begun;
         Ok(run)
     }
 }

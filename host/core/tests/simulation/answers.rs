@@ -3,8 +3,8 @@
 //! Invariant: none of them depends on anything but its arguments and chance.
 
 use idumb_core::{
-    CriterionId, Effect, Evidence, EvidenceId, Examination, Failure, FailureKind, Finding, Input,
-    Observed, Other, Plan, Role, Trouble, Verdict,
+    Artifact, CriterionId, Effect, Evidence, EvidenceId, Examination, Failure, FailureKind,
+    Finding, Input, Observed, Other, Plan, Role, Trouble, Verdict,
 };
 
 use crate::rng::Rng;
@@ -23,37 +23,50 @@ pub(crate) fn question(effect: &Effect, token: u64) -> Option<Input> {
     })
 }
 
+/// An integration that was refused before anything was changed.
 pub(crate) fn refused(effect: &Effect, rng: &mut Rng) -> Input {
-    let Effect::Integrate { task, epoch, .. } = effect else {
-        unreachable!("only integrations are refused");
-    };
     let outside = Trouble::Conflict {
         path: "a/1".to_owned(),
         with: Other::Outside { expected: None, found: None },
     };
-    let message = "no space".to_owned();
-    let result = Err(if rng.chance(70) { outside } else { Trouble::Error { message } });
-    Input::Integrated { task: task.clone(), epoch: *epoch, result }
+    let trouble = if rng.chance(70) { outside } else { broken_off(rng) };
+    integrated(effect, Some(trouble))
 }
 
-pub(crate) fn integrated(effect: &Effect) -> Input {
+/// What an integration may break off with, anywhere.
+pub(crate) fn broken_off(rng: &mut Rng) -> Trouble {
+    let message = "no space".to_owned();
+    match rng.below(3) {
+        0 => Trouble::Unavailable { message },
+        1 => Trouble::Error { message },
+        _ => Trouble::Trap { message },
+    }
+}
+
+pub(crate) fn integrated(effect: &Effect, trouble: Option<Trouble>) -> Input {
     let Effect::Integrate { task, epoch, .. } = effect else {
         unreachable!("only integrations integrate");
     };
-    Input::Integrated { task: task.clone(), epoch: *epoch, result: Ok(Vec::new()) }
+    // Some leave something behind, some nothing.
+    let left = Artifact { path: "a/1".to_owned(), digest: None };
+    let artifacts = if task.as_str() == "T1" { vec![left] } else { Vec::new() };
+    let result = trouble.map_or(Ok(artifacts), Err);
+    Input::Integrated { task: task.clone(), epoch: *epoch, result }
 }
 
+/// What an agent's work may come to nothing by. Only the run's own clock says `timeout`.
 pub(crate) fn trouble(rng: &mut Rng) -> Trouble {
     let message = String::new();
-    match rng.below(8) {
+    match rng.below(12) {
         0 => Trouble::Error { message },
-        1 => Trouble::Trap { message },
-        2 => Trouble::Timeout { after_ms: 1000 },
+        1 => Trouble::Unavailable { message },
+        2 | 3 => Trouble::Trap { message },
+        4 => Trouble::Conflict { path: "a/1".to_owned(), with: Other::Unknown },
         n => Trouble::Failure(Failure {
-            kind: FailureKind::Other,
+            kind: if n == 5 { FailureKind::Denied } else { FailureKind::Other },
             message,
             step: None,
-            retryable: n > 3,
+            retryable: n > 6,
         }),
     }
 }
@@ -93,11 +106,17 @@ pub(crate) fn spoil(examination: &mut Examination, rng: &mut Rng) {
     }
 }
 
+/// The evidence of a phase-wide check says under which epoch it was made.
+pub(crate) fn phase_evidence(epoch: u32) -> EvidenceId {
+    EvidenceId::new(format!("check-{epoch}")).expect("an identifier")
+}
+
 pub(crate) fn phase_checked(
     plan: &Plan,
     rng: &mut Rng,
     bad: u32,
     role: Role,
+    epoch: u32,
 ) -> Result<(Vec<CriterionId>, Examination), Trouble> {
     if rng.chance(bad / 4) {
         return Err(trouble(rng));
@@ -107,7 +126,7 @@ pub(crate) fn phase_checked(
     }
     let criteria = plan.tasks.iter().flat_map(|task| &task.accept);
     let asked: Vec<CriterionId> = criteria.map(|criterion| criterion.id.clone()).collect();
-    let mut examination = passing(&asked, &EvidenceId::new("e0").expect("an identifier"));
+    let mut examination = passing(&asked, &phase_evidence(epoch));
     if rng.chance(bad) {
         spoil(&mut examination, rng);
     }

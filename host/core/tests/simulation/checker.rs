@@ -1,31 +1,60 @@
 //! What must hold, told by somebody who only reads the journal and the effects.
 //!
-//! Invariant: the checker knows nothing of the run's own state; it keeps its own book.
+//! Invariant: the checker knows nothing of the run's own state; it keeps its own book, and
+//! compares it with the run's when all is said.
+
+mod clocks;
+mod people;
+mod run;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use idumb_core::{
-    Digest, Effect, Epoch, Event, EvidenceId, Mode, PauseCause, Plan, Role, RunConfig, RunOutcome,
-    StateDocument, Subject, TaskId, Trouble, Verdict, WorkflowStep,
+    Digest, Epoch, EvidenceId, Parking, PauseCause, Plan, Prompt, Role, RunConfig, Stamped, TaskId,
+    Trouble, WorkflowStep,
 };
 
+use self::clocks::{Job, Live};
 use crate::world::World;
 
 /// Where a task stands, by the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+pub(crate) enum At {
+    /// Ready, conflicted, or waiting for its dependencies.
     Idle,
-    Building,
+    Leased,
+    Running,
     Sealed,
+    Validating,
+    Judging,
     Accepted,
     Integrating,
-    Asking,
+    BackOff,
+    Parked(Parking),
+    Asking(u32),
     Succeeded,
     Failed,
     Skipped,
+    Cancelled,
 }
 
-#[derive(Debug)]
+impl At {
+    fn is_under_way(self) -> bool {
+        matches!(
+            self,
+            Self::Leased
+                | Self::Running
+                | Self::Sealed
+                | Self::Validating
+                | Self::Judging
+                | Self::Accepted
+                | Self::Integrating
+        )
+    }
+}
+
+#[derive(Debug, Clone)]
 struct Account {
     at: At,
     epoch: Epoch,
@@ -34,7 +63,18 @@ struct Account {
     /// Failures that count, since the last time it got a fresh start.
     failures: u32,
     conflicts: u32,
-    last: Option<Trouble>,
+    granted: u32,
+    deaths: u32,
+    parking: Option<Parking>,
+    trouble: Option<Trouble>,
+    passed: bool,
+    /// What a person was asked about and said to hold.
+    held: bool,
+    /// When its delay is over, by the clock of the life that set it.
+    delayed_until: u64,
+    /// How many integrations its builder, and its validator, surely saw.
+    built_after: usize,
+    checked_after: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +82,11 @@ enum Control {
     Active,
     Pausing,
     Paused(PauseCause),
+    Cancelling,
     Failed,
+    Refused,
     Completed,
+    Cancelled,
 }
 
 pub(crate) struct Checker {
@@ -51,68 +94,164 @@ pub(crate) struct Checker {
     config: RunConfig,
     accounts: BTreeMap<TaskId, Account>,
     control: Control,
+    /// Where it stood when it was last taken up.
+    before: Control,
     step: Option<WorkflowStep>,
     batch: Vec<TaskId>,
     batches: u32,
     completed: Vec<TaskId>,
+    failed: Vec<TaskId>,
+    /// All that was ever integrated, whatever became of the plan.
+    history: Vec<TaskId>,
+    /// What was integrated so, in the same order.
+    integrated: Vec<Digest>,
     /// Whether a person let the next batch go.
     go_ahead: bool,
     /// The open prompts.
-    prompts: BTreeMap<u32, Subject>,
+    prompts: BTreeMap<u32, Prompt>,
     last_prompt: u32,
+    /// Those that somebody was asked in this life.
+    asked: BTreeSet<u32>,
+    unattended: bool,
+    /// What a person, or a rule, just decided about a task.
+    may_skip: Option<TaskId>,
+    may_fail: Option<TaskId>,
+    /// Whose candidate a person just judged, at which prompt.
+    answered: Option<(TaskId, u32)>,
     /// Which phase-wide checks passed since the run was last taken up.
     judged: BTreeSet<Role>,
+    phase_epoch: Epoch,
     /// The trial on whose strength a candidate was accepted.
     pub(crate) verdicts: BTreeMap<Digest, EvidenceId>,
-    /// Under which epoch each task is being worked on, in this life of the host.
-    live: BTreeMap<TaskId, Epoch>,
-    live_checks: BTreeSet<Role>,
+    /// Whether the answer that was told last is one that the run waits for.
+    current_answer: bool,
+    /// What ended by it.
+    ended: Option<Job>,
+    /// What works, in this life of the host.
+    live: BTreeMap<Job, Live>,
     started: bool,
     /// Whether the plan's prerequisites were met when they were last looked up.
     met: bool,
+    /// Whether the run was begun or taken up in this life.
+    awake: bool,
+    /// It is being taken up at this moment.
+    taking_up: bool,
+    /// It is only to finish what was begun.
+    pub(crate) settling: bool,
+    /// How many links of the chain of delegation were recorded in this life.
+    links: usize,
+    refusals: usize,
+    /// An integration broke off in this life.
+    stuck: bool,
+    /// The host's own trouble was recorded: it must rest.
+    must_rest: bool,
+    /// When it was asked to rest, by the clock of this life.
+    pause_since: Option<u64>,
+    /// It was to rest at once.
+    stop_asked: bool,
+    last_up: u64,
+    active_ms: u64,
+    budget_ms: u64,
+    /// Situations that came about.
+    pub(crate) seen: BTreeSet<&'static str>,
 }
 
 impl Checker {
     pub(crate) fn new(plan: &Plan, config: &RunConfig) -> Self {
-        let account = || Account {
-            at: At::Idle,
-            epoch: 0,
-            attempt: 0,
-            change_set: None,
-            failures: 0,
-            conflicts: 0,
-            last: None,
-        };
         Self {
-            accounts: plan.tasks.iter().map(|task| (task.id.clone(), account())).collect(),
+            accounts: plan.tasks.iter().map(|task| (task.id.clone(), Account::new())).collect(),
             plan: plan.clone(),
             config: config.clone(),
             control: Control::Active,
+            before: Control::Active,
             step: None,
             batch: Vec::new(),
             batches: 0,
             completed: Vec::new(),
+            failed: Vec::new(),
+            history: Vec::new(),
+            integrated: Vec::new(),
             go_ahead: true,
             prompts: BTreeMap::new(),
             last_prompt: 0,
+            asked: BTreeSet::new(),
+            unattended: false,
+            may_skip: None,
+            may_fail: None,
+            answered: None,
             judged: BTreeSet::new(),
+            phase_epoch: 0,
             verdicts: BTreeMap::new(),
+            current_answer: false,
+            ended: None,
             live: BTreeMap::new(),
-            live_checks: BTreeSet::new(),
             started: false,
             met: false,
+            awake: false,
+            taking_up: false,
+            settling: false,
+            links: 0,
+            refusals: 0,
+            stuck: false,
+            must_rest: false,
+            pause_since: None,
+            stop_asked: false,
+            last_up: 0,
+            active_ms: 0,
+            budget_ms: 0,
+            seen: BTreeSet::new(),
         }
     }
 
-    /// The host died, or disowned what it had asked for.
+    /// The host died: nothing is live, and nothing goes.
     pub(crate) fn crash(&mut self) {
-        self.live.clear();
-        self.live_checks.clear();
+        if self.accounts.values().any(|account| account.at == At::Integrating) {
+            self.seen.insert("a crash while integrating");
+        }
+        self.disowned();
+        self.awake = false;
+        self.unattended = false;
+        self.settling = false;
+        self.taking_up = false;
+        self.decided();
     }
 
-    /// The newest prompt there was.
-    pub(crate) fn last_prompt(&self) -> u32 {
-        self.last_prompt
+    fn disowned(&mut self) {
+        self.live.clear();
+        self.asked.clear();
+        self.links = 0;
+        self.stuck = false;
+        self.must_rest = false;
+        self.pause_since = None;
+        self.stop_asked = false;
+    }
+
+    /// Another process went away after it took an answer.
+    pub(crate) fn decided(&mut self) {
+        (self.may_skip, self.may_fail, self.answered) = (None, None, None);
+    }
+
+    /// It was worked on for so long.
+    pub(crate) fn worked(&mut self, active_ms: u64, budget_ms: u64) {
+        (self.active_ms, self.budget_ms) = (active_ms, budget_ms);
+    }
+
+    /// Takes note of the time of an event that it is told of otherwise.
+    pub(crate) fn note_time(&mut self, stamped: &Stamped) {
+        self.count_time(stamped);
+    }
+
+    pub(crate) fn unattended(&mut self) {
+        self.unattended = true;
+    }
+
+    /// From now on it is to go so.
+    pub(crate) fn configure(&mut self, config: &RunConfig) {
+        self.config = config.clone();
+    }
+
+    pub(crate) fn history(&self) -> &[TaskId] {
+        &self.history
     }
 
     pub(crate) fn completed(&self) -> &[TaskId] {
@@ -121,6 +260,10 @@ impl Checker {
 
     fn at(&self, task: &TaskId) -> At {
         self.accounts[task].at
+    }
+
+    fn task(&self, id: &TaskId) -> &idumb_core::Task {
+        self.plan.task(id).expect("a task of the plan")
     }
 
     /// The account of a task that must stand there, under that epoch.
@@ -134,331 +277,54 @@ impl Checker {
         account
     }
 
-    /// Takes note of a durable event.
-    pub(crate) fn event(&mut self, event: &Event, world: &World) {
-        assert_eq!(self.started, !matches!(event, Event::RunStarted { .. }), "{event:?}");
-        match event {
-            Event::RunStarted { .. } => self.started = true,
-            Event::StepEntered { step } => self.step_entered(*step),
-            Event::PlanValidated { prerequisites } => {
-                assert_eq!(self.step, Some(WorkflowStep::ValidatePlan));
-                self.met = prerequisites.iter().all(|phase| phase.completed_by.is_some());
-            }
-            Event::BatchStarted { batch, tasks } => self.batch_started(*batch, tasks),
-            Event::IntegrationJudged { judgement, .. } => {
-                assert_eq!(self.step, Some(WorkflowStep::CrossPhaseValidation));
-                self.phase_judged(Role::IntegrationChecker, judgement.verdict);
-            }
-            Event::PhaseJudged { judgement, .. } => {
-                assert_eq!(self.step, Some(WorkflowStep::FinalValidation));
-                self.phase_judged(Role::Verifier, judgement.verdict);
-            }
-            Event::PhaseCheckFailed { role, .. } => {
-                self.live_checks.remove(role);
-            }
-            Event::PauseRequested { .. } => {
-                assert_eq!(self.control, Control::Active);
-                self.control = Control::Pausing;
-            }
-            Event::RunPaused { cause, .. } => {
-                assert_eq!(self.control, Control::Pausing);
-                assert_eq!(self.live, BTreeMap::new(), "it rests while somebody works");
-                assert!(self.live_checks.is_empty(), "it rests while somebody checks");
-                let half = self.accounts.values().find(|account| account.at == At::Integrating);
-                assert!(half.is_none(), "it rests while the base is between two states");
-                self.control = Control::Paused(*cause);
-            }
-            Event::RunResumed => self.resumed(),
-            Event::RunFinished { outcome } => self.finished(outcome),
-            Event::PromptOpened { prompt } => {
-                assert_eq!(self.config.mode, Mode::Interactive, "auto mode asks nothing");
-                assert!(prompt.id > self.last_prompt && !prompt.options.is_empty());
-                self.last_prompt = prompt.id;
-                self.prompts.insert(prompt.id, prompt.subject.clone());
-                if let Subject::Blocker { task } = &prompt.subject {
-                    self.account(task, &[At::Idle], None).at = At::Asking;
-                }
-            }
-            Event::PromptAnswered { prompt, choice } => self.prompt_closed(*prompt, Some(choice)),
-            Event::PromptWithdrawn { prompt } => self.prompt_closed(*prompt, None),
-            Event::QuestionDeclined { .. } | Event::StaleAnswer { .. } => {}
-            _ => self.task_event(event, world),
-        }
+    fn set(&mut self, task: &TaskId, at: At) {
+        self.accounts.get_mut(task).expect("a task of the plan").at = at;
     }
 
-    fn task_event(&mut self, event: &Event, world: &World) {
-        match event {
-            Event::AttemptStarted { task, attempt, epoch } => {
-                assert_eq!(self.control, Control::Active, "it rests, or is about to");
-                assert!(self.batch.contains(task), "{task} is not in the batch");
-                self.check_ready(task);
-                let account = self.account(task, &[At::Idle], None);
-                assert!(*epoch > account.epoch && *attempt > account.attempt);
-                (account.epoch, account.attempt, account.at) = (*epoch, *attempt, At::Building);
-            }
-            Event::AttemptSealed { task, epoch, sealed, .. } => {
-                let candidate = &world.candidates[&sealed.change_set];
-                assert_eq!(
-                    (&candidate.task, candidate.epoch),
-                    (task, *epoch),
-                    "another's candidate"
-                );
-                let account = self.account(task, &[At::Building], Some(*epoch));
-                account.at = At::Sealed;
-                account.change_set = Some(sealed.change_set);
-                self.live.remove(task);
-            }
-            Event::CandidateJudged { task, epoch, change_set, examination, judgement, .. } => {
-                let id = &examination.evidence[0].id;
-                let trial = &world.trials[id];
-                assert_eq!(
-                    (trial.epoch, trial.change_set),
-                    (*epoch, *change_set),
-                    "a stale verdict"
-                );
-                let passed = judgement.verdict == Verdict::Pass;
-                assert_eq!(passed, trial.good, "{task}: {examination:?}");
-                let account = self.account(task, &[At::Sealed], Some(*epoch));
-                assert_eq!(account.change_set, Some(*change_set));
-                if passed {
-                    account.at = At::Accepted;
-                    self.verdicts.insert(*change_set, id.clone());
-                }
-                self.live.remove(task);
-            }
-            Event::JudgementOutdated { task, by, .. } => {
-                assert_eq!(self.at(by), At::Succeeded);
-                self.account(task, &[At::Sealed, At::Accepted], None).at = At::Sealed;
-                self.live.remove(task);
-            }
-            Event::LeaseRenewed { task, epoch } => {
-                let account =
-                    self.account(task, &[At::Sealed, At::Accepted, At::Integrating], None);
-                assert!(*epoch > account.epoch);
-                account.epoch = *epoch;
-            }
-            Event::IntegrationStarted { task, epoch, change_set } => {
-                assert_eq!(self.control, Control::Active, "it rests, or is about to");
-                let integrating =
-                    self.accounts.values().filter(|other| other.at == At::Integrating);
-                assert_eq!(integrating.count(), 0, "one at a time");
-                let account = self.account(task, &[At::Accepted], Some(*epoch));
-                assert_eq!(account.change_set, Some(*change_set));
-                account.at = At::Integrating;
-            }
-            Event::TaskSucceeded { task, epoch, .. } => self.task_succeeded(task, *epoch, world),
-            _ => self.task_trouble(event, world),
-        }
-    }
-
-    fn task_succeeded(&mut self, task: &TaskId, epoch: Epoch, world: &World) {
-        let account = self.account(task, &[At::Integrating], Some(epoch));
-        account.at = At::Succeeded;
-        let change_set = account.change_set.expect("a candidate");
-        assert!(world.applied.contains(&change_set), "{task} is called done and is not");
-        assert!(!self.completed.contains(task), "{task} is done twice");
-        self.completed.push(task.clone());
-        self.live.remove(task);
-    }
-
-    fn task_trouble(&mut self, event: &Event, world: &World) {
-        match event {
-            Event::AttemptFailed { task, epoch, trouble, .. } => {
-                let under_way = [At::Building, At::Sealed, At::Accepted, At::Integrating];
-                let account = self.account(task, &under_way, Some(*epoch));
-                account.at = At::Idle;
-                if let Some(change_set) = account.change_set.take() {
-                    assert!(
-                        !world.begun.contains(&change_set),
-                        "{task}: half of it is in the base"
-                    );
-                }
-                match trouble {
-                    Trouble::Conflict { .. } => account.conflicts += 1,
-                    _ => account.failures += 1,
-                }
-                account.last = Some(trouble.clone());
-                self.live.remove(task);
-            }
-            Event::AttemptInterrupted { task, epoch, .. } => {
-                self.account(task, &[At::Building], Some(*epoch)).at = At::Idle;
-            }
-            Event::TaskFailed { task, .. } => {
-                let retries = self.plan.task(task).expect("a task of the plan").retries;
-                let account = self.account(task, &[At::Idle], None);
-                let last = account.last.as_ref().expect("a trouble");
-                let exhausted = match last {
-                    Trouble::Conflict { .. } => account.conflicts > 16,
-                    _ => account.failures > retries || !last.is_retryable(),
-                };
-                assert!(exhausted, "{task} is given up too early");
-                account.at = At::Failed;
-            }
-            Event::TaskSkipped { task, because } => {
-                assert_eq!(self.at(because), At::Failed);
-                self.account(task, &[At::Idle], None).at = At::Skipped;
-            }
-            other => panic!("an event that the checker does not know: {other:?}"),
-        }
-    }
-
-    fn check_ready(&self, task: &TaskId) {
-        let definition = self.plan.task(task).expect("a task of the plan");
-        for other in &definition.depends_on {
-            assert_eq!(self.at(other), At::Succeeded, "{task} needs {other}");
-        }
-    }
-
-    fn step_entered(&mut self, step: WorkflowStep) {
-        use WorkflowStep as W;
-        let legal = match step {
-            W::ValidatePlan => self.step.is_none(),
-            W::LoadExecutionState => self.step == Some(W::ValidatePlan) && self.met,
-            W::PrepareBatches => self.step == Some(W::LoadExecutionState),
-            W::ExecutionLoop => self.step == Some(W::PrepareBatches),
-            W::CrossPhaseValidation => self.step >= Some(W::ExecutionLoop),
-            W::FinalValidation => {
-                self.step == Some(W::CrossPhaseValidation)
-                    && self.judged.contains(&Role::IntegrationChecker)
-            }
-            W::UpdateState => {
-                self.step == Some(W::FinalValidation) && self.judged.contains(&Role::Verifier)
-            }
-            W::Report => self.step == Some(W::UpdateState),
-        };
-        assert!(legal, "{step:?} after {:?}", self.step);
-        if step > W::ExecutionLoop {
-            assert_eq!(self.completed.len(), self.plan.tasks.len(), "{step:?} is too early");
-        }
-        self.step = Some(step);
-    }
-
-    fn batch_started(&mut self, batch: u32, tasks: &[TaskId]) {
+    #[track_caller]
+    fn goes(&self) {
         assert_eq!(self.control, Control::Active, "it rests, or is about to");
-        assert_eq!(batch, self.batches + 1);
-        assert!(self.between_batches(), "the batch before is not done");
-        let size = self.config.batch_size.max(1) as usize;
-        assert!((1..=size).contains(&tasks.len()), "{tasks:?}");
-        if self.config.mode == Mode::Interactive {
-            assert!(self.go_ahead, "nobody said that the next batch may start");
-        }
-        for (index, task) in tasks.iter().enumerate() {
-            assert_eq!(self.at(task), At::Idle, "{task}");
-            self.check_ready(task);
-            let mine = &self.plan.task(task).expect("a task of the plan").writes;
-            for other in &tasks[..index] {
-                let theirs = &self.plan.task(other).expect("a task of the plan").writes;
-                let both = |path: &&&str| {
-                    let in_mine = mine.iter().any(|glob| glob.matches(path));
-                    in_mine && theirs.iter().any(|glob| glob.matches(path))
-                };
-                assert_eq!(crate::case::PATHS.iter().find(both), None, "{task} and {other}");
-            }
-        }
-        self.go_ahead = false;
-        self.batches = batch;
-        self.batch = tasks.to_vec();
+        assert!(self.awake, "nobody took it up");
+        assert!(!self.settling, "it only finishes what was begun");
     }
 
-    fn between_batches(&self) -> bool {
-        let ended =
-            |task: &TaskId| matches!(self.at(task), At::Succeeded | At::Failed | At::Skipped);
-        self.batch.iter().all(ended)
+    /// Takes note of a durable event.
+    pub(crate) fn event(&mut self, stamped: &Stamped, world: &World) {
+        self.count_time(stamped);
+        let event = &stamped.event;
+        let begins = matches!(event, idumb_core::Event::RunStarted { .. });
+        assert_eq!(self.started, !begins, "{event:?}");
+        let known = self.run_event(stamped)
+            || self.people_event(stamped)
+            || self.task_event(stamped, world)
+            || self.task_trouble(stamped, world);
+        assert!(known, "an event that the checker does not know: {event:?}");
     }
+}
 
-    fn phase_judged(&mut self, role: Role, verdict: Verdict) {
-        self.live_checks.remove(&role);
-        if verdict == Verdict::Pass {
-            self.judged.insert(role);
-        }
-    }
-
-    fn resumed(&mut self) {
-        assert_ne!(self.control, Control::Completed, "what is completed stays completed");
-        let rested = matches!(self.control, Control::Paused(PauseCause::User) | Control::Failed);
-        self.control = Control::Active;
-        self.judged.clear();
-        for account in self.accounts.values_mut() {
-            if matches!(account.at, At::Failed | At::Skipped) {
-                account.at = At::Idle;
-                account.failures = 0;
-                account.conflicts = 0;
-            }
-        }
-        self.go_ahead |= rested && self.between_batches();
-    }
-
-    fn finished(&mut self, outcome: &RunOutcome) {
-        assert!(matches!(self.control, Control::Active | Control::Pausing));
-        assert_eq!(self.live, BTreeMap::new(), "it ends while somebody works");
-        assert_eq!(self.prompts, BTreeMap::new(), "it ends while somebody is asked");
-        self.control = match outcome {
-            RunOutcome::Completed => {
-                assert_eq!(self.step, Some(WorkflowStep::Report));
-                Control::Completed
-            }
-            RunOutcome::Failed { .. } => Control::Failed,
-        };
-    }
-
-    fn prompt_closed(&mut self, prompt: u32, choice: Option<&String>) {
-        match self.prompts.remove(&prompt).expect("an open prompt") {
-            Subject::Checkpoint => self.go_ahead |= choice.is_some_and(|c| c == "continue"),
-            Subject::Blocker { task } => self.account(&task, &[At::Asking], None).at = At::Idle,
-            Subject::Agent { .. } => {}
+impl Account {
+    fn new() -> Self {
+        Self {
+            at: At::Idle,
+            epoch: 0,
+            attempt: 0,
+            change_set: None,
+            failures: 0,
+            conflicts: 0,
+            granted: 0,
+            deaths: 0,
+            parking: None,
+            trouble: None,
+            passed: false,
+            held: false,
+            delayed_until: 0,
+            built_after: 0,
+            checked_after: 0,
         }
     }
 
-    /// Takes note of an effect that is about to be started: all events are drained.
-    pub(crate) fn effect(&mut self, effect: &Effect) {
-        for subject in self.prompts.values() {
-            if let Subject::Agent { task, epoch, .. } = subject {
-                let account = &self.accounts[task];
-                let at_work = matches!(account.at, At::Building | At::Sealed);
-                assert!(at_work && account.epoch == *epoch, "{task}: nobody waits for the answer");
-            }
-        }
-        match effect {
-            Effect::Build { task, epoch, attempt, .. } => {
-                let account = self.account(task, &[At::Building], Some(*epoch));
-                assert_eq!(account.attempt, *attempt);
-                self.lives(task, *epoch);
-            }
-            Effect::Validate { task, epoch, change_set, .. } => {
-                let account = self.account(task, &[At::Sealed], Some(*epoch));
-                assert_eq!(account.change_set, Some(*change_set));
-                self.lives(task, *epoch);
-            }
-            Effect::Integrate { task, epoch, change_set } => {
-                let account = self.account(task, &[At::Integrating], Some(*epoch));
-                assert_eq!(account.change_set, Some(*change_set));
-                self.lives(task, *epoch);
-            }
-            Effect::CheckPhase { role } => {
-                assert_eq!(self.completed.len(), self.plan.tasks.len());
-                assert!(self.live_checks.insert(*role), "{role} twice at once");
-            }
-            Effect::WriteState { document, .. } => self.document(document),
-            Effect::Ask { .. } | Effect::Reply { .. } => {}
-        }
-    }
-
-    fn lives(&mut self, task: &TaskId, epoch: Epoch) {
-        let other = self.live.insert(task.clone(), epoch);
-        assert_eq!(other, None, "{task} lives twice");
-    }
-
-    fn document(&self, document: &StateDocument) {
-        let completed: Vec<&str> = self.completed.iter().map(TaskId::as_str).collect();
-        assert_eq!(document.completed_tasks, completed, "each once, in order");
-        let recorded = document.phase == "phase-1_completed";
-        assert_eq!(recorded, document.status == "completed", "{document:?}");
-        if recorded {
-            assert!(self.step >= Some(WorkflowStep::UpdateState));
-            assert!(self.judged.contains(&Role::Verifier), "nobody verified it");
-        }
-        let both = |task: &&String| document.blocked_tasks.contains(task);
-        let twice = document.completed_tasks.iter().find(both);
-        assert_eq!(twice, None, "completed, and blocked");
+    /// Everything is forgotten but what must never be used twice.
+    fn anew(&self) -> Self {
+        Self { epoch: self.epoch, attempt: self.attempt, ..Self::new() }
     }
 }

@@ -7,20 +7,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use idumb_core::{
     AccessRecord, BrokenAttempt, CriterionId, Digest, Effect, Epoch, EvidenceId, Examination,
-    Input, Plan, Read, SealedAttempt, Seen, TaskId, Trouble,
+    Input, Lease, Plan, Read, SealedAttempt, Seen, TaskId, Trouble,
 };
 
-use crate::answers::{integrated, passing, phase_checked, question, refused, spoil, trouble};
+use crate::answers::{
+    broken_off, integrated, passing, phase_checked, question, refused, spoil, trouble,
+};
 use crate::case::{DIRS, PATHS};
 use crate::rng::Rng;
 
 /// Something that somebody looked at, and what they saw there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
-    path: &'static str,
-    seen: Seen,
+    pub(crate) path: &'static str,
+    pub(crate) seen: Seen,
     /// A file's content; for a directory, the content of every file in it.
     saw: Vec<Option<u64>>,
+}
+
+impl Look {
+    /// Whether what was seen is another thing once `path` is changed.
+    pub(crate) fn is_changed_by(&self, path: &str) -> bool {
+        match self.seen {
+            Seen::Listing => path.starts_with(&format!("{}/", self.path)),
+            _ => path == self.path,
+        }
+    }
 }
 
 /// A sealed attempt, as the world knows it.
@@ -29,7 +41,7 @@ pub(crate) struct Candidate {
     pub(crate) task: TaskId,
     pub(crate) epoch: Epoch,
     pub(crate) looks: Vec<Look>,
-    writes: Vec<(&'static str, Option<u64>)>,
+    pub(crate) writes: Vec<(&'static str, Option<u64>)>,
 }
 
 /// A validation, as the world knows it.
@@ -49,8 +61,12 @@ struct Work {
     effect: Effect,
     looks: Vec<Look>,
     looks_left: usize,
+    /// Whether the run was told that it began.
+    started: bool,
     /// The token of the question that it waits for.
     asking: Option<u64>,
+    /// It was told to stop.
+    stopped: bool,
     /// It will never answer.
     lost: bool,
     /// It is half applied.
@@ -74,27 +90,44 @@ pub(crate) struct World {
 impl World {
     /// Takes an effect on.
     pub(crate) fn start(&mut self, effect: Effect, rng: &mut Rng, faults: bool) {
-        if let Effect::Reply { token, .. } = effect {
-            for work in &mut self.work {
-                if work.asking == Some(token) {
-                    work.asking = None;
+        match effect {
+            Effect::Reply { token, .. } => {
+                for work in &mut self.work {
+                    if work.asking == Some(token) {
+                        work.asking = None;
+                    }
                 }
             }
-            return;
+            Effect::Stop { lease } => self.stop(&lease, rng, faults),
+            Effect::Ask { .. } => {}
+            effect => {
+                self.serial += 1;
+                let lossy = !matches!(effect, Effect::Integrate { .. } | Effect::WriteState { .. });
+                self.work.push(Work {
+                    serial: self.serial,
+                    effect,
+                    looks: Vec::new(),
+                    looks_left: rng.below(4),
+                    started: false,
+                    asking: None,
+                    stopped: false,
+                    lost: lossy && faults && rng.chance(2),
+                    half: false,
+                });
+            }
         }
-        if matches!(effect, Effect::Ask { .. } | Effect::WriteState { wanted: false, .. }) {
-            return;
+    }
+
+    /// Whoever is told to stop does so at once, later, or never.
+    fn stop(&mut self, told: &Lease, rng: &mut Rng, faults: bool) {
+        for work in &mut self.work {
+            if lease_of(&work.effect).as_ref() == Some(told) {
+                work.stopped = true;
+                work.asking = None;
+                work.looks_left = if rng.chance(50) { 0 } else { work.looks_left };
+                work.lost |= faults && rng.chance(20);
+            }
         }
-        self.serial += 1;
-        self.work.push(Work {
-            serial: self.serial,
-            effect,
-            looks: Vec::new(),
-            looks_left: rng.below(4),
-            asking: None,
-            lost: faults && rng.chance(1),
-            half: false,
-        });
     }
 
     /// Whether somebody will never answer.
@@ -102,27 +135,32 @@ impl World {
         self.work.iter().any(|work| work.lost)
     }
 
-    /// Whether somebody works on what has no epoch to tell its answers apart.
+    /// Whether somebody waits for an answer who asked under `token`.
+    pub(crate) fn waits(&self, token: u64) -> bool {
+        self.work.iter().any(|work| work.asking == Some(token))
+    }
+
+    /// Whether a change-set is half in the base.
+    pub(crate) fn is_half(&self) -> bool {
+        self.begun.len() > self.applied.len()
+    }
+
+    /// Whether the document is being written: the answer to that has no epoch.
     pub(crate) fn is_phase_work_open(&self) -> bool {
         self.work.iter().any(|work| is_phase_work(&work.effect))
             || self.mail.iter().any(is_phase_mail)
-    }
-
-    /// Whether all that is under way can be disowned: an integration cannot, and a check of
-    /// the phase has no epoch to tell its answer from the next one's.
-    pub(crate) fn is_fenced(&self) -> bool {
-        let integrates = |work: &Work| matches!(work.effect, Effect::Integrate { .. });
-        !self.is_phase_work_open() && !self.work.iter().any(integrates)
     }
 
     /// The host is gone. Builders and validators may not know it yet, and what they send
     /// may still come.
     pub(crate) fn crash(&mut self, rng: &mut Rng) {
         self.work.retain(|work| {
-            let remote = matches!(work.effect, Effect::Build { .. } | Effect::Validate { .. });
-            remote && !work.lost && work.asking.is_none() && rng.chance(50)
+            let local = matches!(work.effect, Effect::Integrate { .. } | Effect::WriteState { .. });
+            !local && !work.lost && work.asking.is_none() && rng.chance(50)
         });
-        self.mail.retain(|mail| !is_phase_mail(mail) && rng.chance(50));
+        self.mail.retain(|mail| {
+            !is_phase_mail(mail) && !matches!(mail, Input::Ask { .. }) && rng.chance(50)
+        });
     }
 
     /// What can be worked on.
@@ -178,8 +216,23 @@ impl World {
                 self.work.push(work);
                 return;
             }
+            if !self.applied.contains(&change_set) && rng.chance(bad / 4) {
+                let trouble = broken_off(rng);
+                self.mail.push(integrated(&work.effect, Some(trouble)));
+                return;
+            }
             self.apply(change_set, false);
-            self.mail.push(integrated(&work.effect));
+            self.mail.push(integrated(&work.effect, None));
+            return;
+        }
+        if let Effect::Build { task, epoch, .. } = &work.effect
+            && !work.started
+        {
+            work.started = true;
+            if bad == 0 || rng.chance(95) {
+                self.mail.push(Input::Started { task: task.clone(), epoch: *epoch });
+            }
+            self.work.push(work);
             return;
         }
         if work.looks_left > 0 {
@@ -189,7 +242,8 @@ impl World {
             self.work.push(work);
             return;
         }
-        if rng.chance(bad / 8)
+        if !work.stopped
+            && rng.chance(bad / 6)
             && let Some(question) = question(&work.effect, work.serial)
         {
             self.mail.push(question);
@@ -240,8 +294,11 @@ impl World {
     /// if they had worked just now, alone.
     fn check_serialisable(&self, change_set: Digest, verdicts: &BTreeMap<Digest, EvidenceId>) {
         let candidate = &self.candidates[&change_set];
-        let trial = &self.trials[&verdicts[&change_set]];
-        let agents = [("builder", &candidate.looks), ("validator", &trial.looks)];
+        // What only a person judged has no trial.
+        let trial = self.trials.get(&verdicts[&change_set]);
+        let none = Vec::new();
+        let trial = trial.map_or(&none, |trial| &trial.looks);
+        let agents = [("builder", &candidate.looks), ("validator", trial)];
         for (who, looks) in agents {
             for look in looks {
                 let now = self.see(look.path);
@@ -295,9 +352,12 @@ impl World {
                 let result = self.validated(plan, rng, bad, work);
                 Input::Validated { task, epoch, change_set, result }
             }
-            Effect::CheckPhase { role } => {
-                let result = phase_checked(plan, rng, bad, role);
-                Input::PhaseChecked { role, result }
+            Effect::CheckPhase { role, epoch, .. } => {
+                let result = match work.stopped && rng.chance(50) {
+                    true => Err(trouble(rng)),
+                    false => phase_checked(plan, rng, bad, role, epoch),
+                };
+                Input::PhaseChecked { role, epoch, result }
             }
             _ => Input::StateWritten,
         }
@@ -313,14 +373,15 @@ impl World {
         let Effect::Build { task, epoch, .. } = work.effect else {
             unreachable!("only builders build");
         };
-        if rng.chance(bad) {
+        let definition = plan.task(&task);
+        let stops = work.stopped && rng.chance(50);
+        let Some(definition) = definition.filter(|_| !stops && !rng.chance(bad)) else {
             return Err(Box::new(BrokenAttempt {
                 trouble: trouble(rng),
                 record: record(&work.looks, &[]),
                 log: Vec::new(),
             }));
-        }
-        let definition = plan.task(&task).expect("a task of the plan");
+        };
         let allowed = |path: &&str| definition.writes.iter().any(|glob| glob.matches(path));
         let mut writes = Vec::new();
         for path in PATHS.iter().copied().filter(allowed) {
@@ -356,14 +417,16 @@ impl World {
         let Effect::Validate { task, epoch, change_set, .. } = work.effect else {
             unreachable!("only validators validate");
         };
-        if rng.chance(bad / 4) {
+        let stops = work.stopped && rng.chance(50);
+        let definition = plan.task(&task);
+        let Some(definition) = definition.filter(|_| !stops && !rng.chance(bad / 4)) else {
             return Err(trouble(rng));
-        }
-        let definition = plan.task(&task).expect("a task of the plan");
-        let asked: Vec<CriterionId> = definition.accept.iter().map(|c| c.id.clone()).collect();
+        };
+        let checked = definition.accept.iter().filter(|criterion| !criterion.is_judged());
+        let asked: Vec<CriterionId> = checked.map(|criterion| criterion.id.clone()).collect();
         let id = EvidenceId::new(format!("e{}", work.serial)).expect("an identifier");
         let mut examination = passing(&asked, &id);
-        let good = !rng.chance(bad);
+        let good = asked.is_empty() || !rng.chance(bad);
         if !good {
             spoil(&mut examination, rng);
         }
@@ -375,11 +438,21 @@ impl World {
 }
 
 fn is_phase_work(effect: &Effect) -> bool {
-    matches!(effect, Effect::CheckPhase { .. } | Effect::WriteState { .. })
+    matches!(effect, Effect::WriteState { .. })
 }
 
 fn is_phase_mail(input: &Input) -> bool {
-    matches!(input, Input::PhaseChecked { .. } | Input::StateWritten)
+    matches!(input, Input::StateWritten)
+}
+
+fn lease_of(effect: &Effect) -> Option<Lease> {
+    match effect {
+        Effect::Build { task, epoch, .. } | Effect::Validate { task, epoch, .. } => {
+            Some(Lease::Task { task: task.clone(), epoch: *epoch })
+        }
+        Effect::CheckPhase { role, epoch, .. } => Some(Lease::Phase { role: *role, epoch: *epoch }),
+        _ => None,
+    }
 }
 
 fn put(base: &mut BTreeMap<&'static str, u64>, writes: &[(&'static str, Option<u64>)]) {
