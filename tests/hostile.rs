@@ -176,9 +176,13 @@ fn a_question_in_auto_mode_is_declined_and_recorded() {
 fn what_is_no_agent_is_refused_with_what_to_do() {
     let project = Project::new(r#"do = "ask""#);
     project.put("agents/evil.wasm", b"\0asm\x01\0\0\0");
-    let output = project.fails(11);
+    // Nobody's attempt: the run rests until the file is one.
+    let output = project.fails(20);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("agent `evil` cannot run: not a WebAssembly component"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("idumb execute-phase 1 --resume"), "{stdout}");
+    assert_eq!(project.event("attempt_failed")["trouble"]["trouble"], "unavailable");
 }
 
 #[test]

@@ -58,6 +58,14 @@ struct Step {
     stdout: Vec<String>,
     #[serde(default)]
     stderr: Vec<String>,
+    /// Texts that must be printed nowhere.
+    #[serde(default)]
+    never: Vec<String>,
+    /// Standard output is that of the command of this number, from 1.
+    same_as: Option<usize>,
+    /// Standard output is one JSON object, with these values at these pointers (RFC 6901).
+    #[serde(default)]
+    json: BTreeMap<String, Value>,
     /// The `status` of `state.json` afterwards.
     status: Option<String>,
     /// Nothing may be written: what the host had noted for itself it may note anew, but it
@@ -94,6 +102,9 @@ struct Recorded {
     /// And none of these.
     #[serde(default)]
     no_events: Vec<String>,
+    /// So many events of these kinds are there.
+    #[serde(default)]
+    counts: BTreeMap<String, usize>,
 }
 
 fn main() {
@@ -117,6 +128,8 @@ struct Stage {
     temporary: tempfile::TempDir,
     /// The project as a person left it.
     left: Tree,
+    /// What each command printed on standard output.
+    printed: Vec<String>,
 }
 
 fn play(folder: &Path) -> Result<(), String> {
@@ -132,7 +145,8 @@ fn play(folder: &Path) -> Result<(), String> {
     }
     fs::create_dir(&project).map_err(|error| error.to_string())?;
     plant(&left, &project);
-    let mut stage = Stage { folder: folder.to_owned(), project, temporary, left };
+    let mut stage =
+        Stage { folder: folder.to_owned(), project, temporary, left, printed: Vec::new() };
     let about = |error: String| format!("{}\n{error}", scenario.about);
     for (index, step) in scenario.run.iter().enumerate() {
         let command = format!("command {} (idumb {})", index + 1, step.args.join(" "));
@@ -166,15 +180,7 @@ impl Stage {
         if output.status.code() != Some(step.exit) {
             return Err(format!("expected exit status {}, got {}", step.exit, told(&output)));
         }
-        for (stream, needles) in [(&output.stdout, &step.stdout), (&output.stderr, &step.stderr)] {
-            let text = String::from_utf8_lossy(stream);
-            if let Some(needle) = needles.iter().find(|needle| !text.contains(*needle)) {
-                return Err(format!("{needle:?} was not printed there: {}", told(&output)));
-            }
-        }
-        if step.jsonl {
-            json_lines(&output)?;
-        }
+        self.check_output(step, &output)?;
         let status = self.state()?;
         if step.status.is_some() && step.status != status {
             return Err(format!("expected status {:?}, found {status:?}", step.status));
@@ -189,6 +195,35 @@ impl Stage {
         if step.untouched && !touched.is_empty() {
             return Err(format!("something was written: {touched}"));
         }
+        Ok(())
+    }
+
+    fn check_output(&mut self, step: &Step, output: &Output) -> Result<(), String> {
+        for (stream, needles) in [(&output.stdout, &step.stdout), (&output.stderr, &step.stderr)] {
+            let text = String::from_utf8_lossy(stream);
+            if let Some(needle) = needles.iter().find(|needle| !text.contains(*needle)) {
+                return Err(format!("{needle:?} was not printed there: {}", told(output)));
+            }
+            if let Some(text) = step.never.iter().find(|never| text.contains(*never)) {
+                return Err(format!("{text:?} was printed: {}", told(output)));
+            }
+        }
+        if step.jsonl {
+            json_lines(output)?;
+        }
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !step.json.is_empty() {
+            check_json(&stdout, &step.json)?;
+        }
+        if let Some(number) = step.same_as {
+            let before = number.checked_sub(1).and_then(|index| self.printed.get(index));
+            let before = before.ok_or_else(|| format!("there is no command {number} before"))?;
+            if *before != stdout {
+                let patch = diffy::create_patch(before, &stdout);
+                return Err(format!("it is not what command {number} printed:\n{patch}"));
+            }
+        }
+        self.printed.push(stdout);
         Ok(())
     }
 
@@ -226,28 +261,36 @@ impl Stage {
     }
 
     fn check_journal(&self, expected: &Recorded) -> Result<(), String> {
-        if expected.attempts.is_empty() && expected.events.is_empty() {
+        let Recorded { attempts, events, no_events, counts } = expected;
+        if attempts.is_empty() && events.is_empty() && no_events.is_empty() && counts.is_empty() {
             return Ok(());
         }
         let output = self.idumb(&["log".to_owned(), "--format=jsonl".to_owned()])?;
-        let mut kinds = BTreeSet::new();
-        let mut attempts = BTreeMap::new();
+        if !output.status.success() {
+            return Err(format!("the journal cannot be looked at: {}", told(&output)));
+        }
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        let mut begun = BTreeMap::new();
         for line in json_lines(&output)? {
             let kind = line["kind"].as_str().unwrap_or_default().to_owned();
             if kind == "attempt_started" {
                 let task = line["task"].as_str().unwrap_or_default().to_owned();
-                *attempts.entry(task).or_insert(0) += 1;
+                *begun.entry(task).or_insert(0) += 1;
             }
-            kinds.insert(kind);
+            *kinds.entry(kind).or_insert(0) += 1;
         }
-        if !expected.attempts.is_empty() && attempts != expected.attempts {
-            return Err(format!("expected attempts {:?}, found {attempts:?}", expected.attempts));
+        if !attempts.is_empty() && begun != *attempts {
+            return Err(format!("expected attempts {attempts:?}, found {begun:?}"));
         }
-        if let Some(kind) = expected.events.iter().find(|kind| !kinds.contains(*kind)) {
+        if let Some(kind) = events.iter().find(|kind| !kinds.contains_key(*kind)) {
             return Err(format!("there is no event {kind} in {kinds:?}"));
         }
-        if let Some(kind) = expected.no_events.iter().find(|kind| kinds.contains(*kind)) {
+        if let Some(kind) = no_events.iter().find(|kind| kinds.contains_key(*kind)) {
             return Err(format!("there is an event {kind}"));
+        }
+        let found = |kind: &String| kinds.get(kind).copied().unwrap_or(0);
+        if let Some((kind, count)) = counts.iter().find(|(kind, count)| found(kind) != **count) {
+            return Err(format!("expected {count} events {kind}, found {}", found(kind)));
         }
         Ok(())
     }
@@ -282,6 +325,17 @@ impl Stage {
 /// What the host keeps for itself.
 fn is_state(path: &str) -> bool {
     path.starts_with(".idumb/state/")
+}
+
+/// Checks what stands in the one JSON object of `text`.
+fn check_json(text: &str, expected: &BTreeMap<String, Value>) -> Result<(), String> {
+    let object: Value = serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
+    match expected.iter().find(|(pointer, value)| object.pointer(pointer) != Some(value)) {
+        None => Ok(()),
+        Some((pointer, value)) => {
+            Err(format!("expected {value} at {pointer}, found {:?}", object.pointer(pointer)))
+        }
+    }
 }
 
 /// The objects of standard output, one a line.

@@ -145,11 +145,23 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Option<Reply>> 
     };
     let mut text = serde_json::to_string(request)?;
     text.push('\n');
-    stream.write_all(text.as_bytes())?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    if line.is_empty() {
-        return Ok(Some(Reply::Refused("the run ended meanwhile".to_owned())));
+    let heard = stream
+        .write_all(text.as_bytes())
+        .and_then(|()| BufReader::new(stream).read_line(&mut line));
+    match heard {
+        Ok(1..) => {}
+        // A process that ends does not answer who still waits to be heard.
+        Ok(0) => return Ok(Some(Reply::Refused("the run ended meanwhile".to_owned()))),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+            ) =>
+        {
+            return Ok(Some(Reply::Refused("the run ended meanwhile".to_owned())));
+        }
+        Err(error) => return Err(error).with_context(|| format!("asking {}", path.display())),
     }
     Ok(Some(serde_json::from_str(&line).context("the running idumb answered in other words")?))
 }

@@ -247,7 +247,7 @@ impl Opened<'_> {
         let replanned = Stamped { at: now.at, up: now.up, event: old.replan(&plan) };
         let mut recorder = Recorder::going_on(journal, events.len() as u64, 0);
         recorder.replan(&id, &plan, &replanned)?;
-        tell_replanned(&replanned);
+        tell_replanned(&plan, &replanned);
         events.push(replanned);
         Ok((Run::recover(plan, config, &events), recorder))
     }
@@ -404,13 +404,13 @@ impl Opened<'_> {
 }
 
 /// What became of the completed tasks when the plan changed.
-fn tell_replanned(stamped: &Stamped) {
+fn tell_replanned(plan: &Plan, stamped: &Stamped) {
     let Event::Replanned { kept, changed, .. } = &stamped.event else {
         return;
     };
     crate::tell(&format!("idumb: {} completed tasks stay done", kept.len()));
     for (task, why) in changed {
-        crate::tell(&format!("idumb: {task} runs again: {}", report::unkept_text(why)));
+        crate::tell(&format!("idumb: {}", report::unkept_text(plan, task, why)));
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use idumb_core::{
-    AccessRecord, Actor, Control, Event, Grants, Moment, Plan, Prompt, Run, RunOutcome, Scope,
-    Stamped, TaskId,
+    AccessRecord, Actor, Control, Event, Grants, Moment, Plan, Prompt, Run, RunConfig, RunOutcome,
+    Scope, Stamped, TaskId,
 };
 use idumb_journal::{Journal, Reading, RunRow, StateDir};
 use serde_json::json;
@@ -169,6 +169,7 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     known_kinds(&args.kind)?;
     let mut events = looked.events(0)?;
     let mut run = looked.begun(&events)?;
+    known_agent(run.config(), args.agent.as_deref())?;
     let mut wanted = Wanted { args, task, agents: std::collections::BTreeMap::new() };
     let mut seen = 0;
     loop {
@@ -245,6 +246,16 @@ fn known_kinds(kinds: &[String]) -> Result<(), Fault> {
         Some(kind) => Err(Fault::usage(format!("no event is called `{}`", printable(kind)))
             .hint(format!("the kinds are {}", Event::KINDS.join(", ")))),
     }
+}
+
+fn known_agent(config: &RunConfig, name: Option<&str>) -> Result<(), Fault> {
+    let Some(name) = name.filter(|name| config.agents.iter().all(|agent| agent.name != *name))
+    else {
+        return Ok(());
+    };
+    let names: Vec<String> = config.agents.iter().map(|agent| printable(&agent.name)).collect();
+    Err(Fault::usage(format!("no agent of this run is called `{}`", printable(name)))
+        .hint(format!("its agents are {}", names.join(", "))))
 }
 
 /// Shows a recorded run as it went.
@@ -425,8 +436,8 @@ fn files(event: &Event) -> String {
     for path in &record.writes {
         out.push_str(&format!("  wrote   {}\n", printable(path)));
     }
-    for denial in &record.denials {
-        out.push_str(&format!("  {}\n", crate::report::denial_text(denial)));
+    for denial in report::denial_texts(&record.denials) {
+        out.push_str(&format!("  {denial}\n"));
     }
     out
 }

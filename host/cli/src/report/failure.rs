@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use idumb_core::{ErrorCode, Observed, Parking, TaskId, TaskRecord, Trouble};
 
-use crate::report::plain::denial_text;
+use crate::report::denial_texts;
 use crate::report::progress::title;
 use crate::report::{Paint, Scene};
 use crate::text::{one_line, printable};
@@ -26,8 +26,8 @@ pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> Str
         let _ = writeln!(out, "      idumb died {times} times in a row while it ran");
     }
     let latest = record.latest.as_deref();
-    for denial in latest.iter().flat_map(|latest| &latest.record.denials).take(5) {
-        let _ = writeln!(out, "      {}", denial_text(denial));
+    for denial in latest.iter().flat_map(|latest| denial_texts(&latest.record.denials)).take(5) {
+        let _ = writeln!(out, "      {denial}");
     }
     for line in latest.iter().flat_map(|latest| &latest.last_words) {
         let _ = writeln!(out, "      {id} says: {}", one_line(&line.message, 160));

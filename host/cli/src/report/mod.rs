@@ -16,7 +16,7 @@ use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, Task
 
 pub(crate) use failure::failure_block;
 pub(crate) use jsonl::{Jsonl, error_line};
-pub(crate) use plain::{Plain, denial_text, event_line, unkept_text};
+pub(crate) use plain::{Plain, denial_texts, event_line, unkept_text};
 pub(crate) use progress::progress_block;
 pub(crate) use summary::Summary;
 pub(crate) use terminal::Terminal;

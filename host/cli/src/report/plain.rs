@@ -5,7 +5,8 @@
 use std::io::Write as _;
 
 use idumb_core::{
-    Aftermath, Event, LogLevel, Parking, RuleDecision, Stamped, Unkept, WorkflowStep, duration_text,
+    Aftermath, Denial, Event, LogLevel, Parking, Plan, RuleDecision, Stamped, TaskId, Unkept,
+    WorkflowStep, duration_text,
 };
 
 use crate::report::progress::title;
@@ -78,7 +79,7 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             _ => return None,
         },
         Event::BatchStarted { batch, tasks } => {
-            let names: Vec<&str> = tasks.iter().map(idumb_core::TaskId::as_str).collect();
+            let names: Vec<&str> = tasks.iter().map(TaskId::as_str).collect();
             format!("Batch {batch}: {}", names.join(", "))
         }
         Event::TaskSucceeded { task, .. } => {
@@ -95,8 +96,8 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
                 code.cause(),
                 printable(&trouble.to_string())
             );
-            for denial in record.denials.iter().take(5) {
-                text.push_str(&format!("\n      {}", denial_text(denial)));
+            for denial in denial_texts(&record.denials).take(5) {
+                text.push_str(&format!("\n      {denial}"));
             }
             if let Some(next) = aftermath_text(*then) {
                 text.push_str(&format!("\n      {next}"));
@@ -147,7 +148,7 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
         Event::Replanned { kept, changed, .. } => {
             let mut text = format!("Another plan: {} completed tasks stay done", kept.len());
             for (task, why) in changed {
-                text.push_str(&format!("\n  {task} runs again: {}", unkept_text(why)));
+                text.push_str(&format!("\n  {}", unkept_text(plan, task, why)));
             }
             text
         }
@@ -157,12 +158,9 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             printable(path)
         ),
         Event::AttemptSealed { task, sealed, .. } if !sealed.record.denials.is_empty() => {
-            let denials: Vec<String> = sealed
-                .record
-                .denials
-                .iter()
+            let denials: Vec<String> = denial_texts(&sealed.record.denials)
                 .take(5)
-                .map(|denial| format!("  {} {task}: {}", paint.odd("!"), denial_text(denial)))
+                .map(|denial| format!("  {} {task}: {denial}", paint.odd("!")))
                 .collect();
             denials.join("\n")
         }
@@ -194,15 +192,19 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
     })
 }
 
-/// Why a completed task is not kept.
-pub(crate) fn unkept_text(why: &Unkept) -> String {
-    match why {
-        Unkept::Definition => "the new plan has it otherwise".to_owned(),
-        Unkept::Dependency { task } => format!("it depends on {task}, which does"),
-        Unkept::Input { path, task } => {
-            format!("it read `{}`, which {task} wrote, which does", printable(path))
+/// What becomes of a completed task that `plan`, the new one, does not keep, and why.
+pub(crate) fn unkept_text(plan: &Plan, task: &TaskId, why: &Unkept) -> String {
+    let why = match why {
+        _ if plan.task(task).is_none() => {
+            return format!("{task} is no longer in the plan; what it wrote stays");
         }
-    }
+        Unkept::Definition => "the new plan has it otherwise".to_owned(),
+        Unkept::Dependency { task } => format!("it depends on {task}, which is not kept"),
+        Unkept::Input { path, task } => {
+            format!("it read `{}`, which {task} wrote, which is not kept", printable(path))
+        }
+    };
+    format!("{task} runs again: {why}")
 }
 
 /// What follows a failed attempt, where that is not said by what comes next.
@@ -230,8 +232,20 @@ fn judged(what: &str, findings: usize, judgement: &idumb_core::Judgement, paint:
     text
 }
 
+/// Refused requests, in the order of their paths: one text for all ways in which an agent
+/// tried the same.
+pub(crate) fn denial_texts(denials: &[Denial]) -> impl Iterator<Item = String> {
+    let same = |a: &Denial, b: &Denial| {
+        a.capability == b.capability && a.path == b.path && a.reason == b.reason
+    };
+    denials.chunk_by(same).map(|same| {
+        let count = same.iter().fold(0, |count: u32, denial| count.saturating_add(denial.count));
+        denial_text(&Denial { count, ..same[0].clone() })
+    })
+}
+
 /// A refused request: what, why, and what would allow it.
-pub(crate) fn denial_text(denial: &idumb_core::Denial) -> String {
+fn denial_text(denial: &Denial) -> String {
     let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
     let mut text = format!(
         "denied: {} `{}`{times}: {}",

@@ -91,9 +91,13 @@ impl Summary {
         for (id, _) in troubled.take(MOST_FAILURES) {
             let _ = writeln!(out, "{}", failure_block(scene, id, paint));
         }
-        let skipped = scene.state.tasks();
-        let skipped =
-            skipped.filter(|(_, record)| matches!(record.state, TaskState::Skipped(_))).count();
+        let count = |of: fn(&TaskState) -> bool| {
+            scene.state.tasks().filter(|(_, record)| of(&record.state)).count()
+        };
+        let skipped = count(|state| matches!(state, TaskState::Skipped(_)));
+        // While the run rests they may still become ready.
+        let ended = matches!(stamped.event, Event::RunFinished { .. });
+        let blocked = if ended { count(|state| *state == TaskState::Blocked) } else { 0 };
         let paths: std::collections::BTreeSet<&String> =
             scene.state.integrations.iter().flat_map(|integration| &integration.paths).collect();
         let _ = writeln!(
@@ -106,6 +110,7 @@ impl Summary {
         );
         let counts = [
             (skipped, "tasks skipped"),
+            (blocked, "tasks not run, since they depend on one that was not done"),
             (self.conflicts as usize, "attempts run again after a conflict"),
             (self.denials as usize, "requests refused (see `idumb log --files`)"),
             (self.integration, "integration checks hold"),
