@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use idumb_core::{Control, Input, Run, RunId, RunOutcome};
+use idumb_core::{Control, Input, Run, RunId};
 use idumb_journal::{Journal, RunRow, StateDir, write_state};
 
 use crate::args::{Answer, Cancel, Pause};
@@ -75,11 +75,6 @@ pub(crate) fn cancel(project: Option<&Path>, args: &Cancel, clock: Clock) -> Res
     meant.input(clock, |run| {
         if run.is_over() {
             return Err(Fault::usage(format!("run {} has ended", run.config().run)));
-        }
-        if matches!(run.state().control, Control::Finished(RunOutcome::Refused { .. })) {
-            let message =
-                format!("run {} was refused: there is nothing to give up", run.config().run);
-            return Err(Fault::usage(message));
         }
         Ok(Input::Cancel { reason: "asked for with `idumb cancel`".to_owned() })
     })?;
