@@ -147,7 +147,7 @@ impl Simulation {
             80..84 => self.pause(),
             84..92 => self.invent(),
             92..94 => self.tell(Input::Tick),
-            94 if self.rng.chance(30) => {
+            94 if self.rng.chance(50) => {
                 self.checker.unattended();
                 self.tell(Input::Unattended);
             }

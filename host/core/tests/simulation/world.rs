@@ -243,7 +243,7 @@ impl World {
             return;
         }
         if !work.stopped
-            && rng.chance(bad / 6)
+            && rng.chance(bad / 3)
             && let Some(question) = question(&work.effect, work.serial)
         {
             self.mail.push(question);

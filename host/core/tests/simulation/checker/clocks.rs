@@ -213,7 +213,11 @@ impl Checker {
                 assert!(!self.live.is_empty(), "a pause hangs");
             }
         }
-        assert!(self.control != Control::Cancelling || !self.live.is_empty(), "it does not end");
+        if self.control == Control::Cancelling {
+            assert!(!self.live.is_empty(), "it does not end");
+            let asks = self.before != Control::Cancelling && !self.prompts.is_empty();
+            assert!(!asks, "nothing is to be decided any more");
+        }
         assert_eq!(run.state().active_ms, self.active_ms);
         assert_eq!(run.state().budget_ms, self.budget_ms);
         assert_eq!(run.state().completed, self.completed);

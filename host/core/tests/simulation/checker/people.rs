@@ -180,6 +180,16 @@ impl Checker {
         let agents = matches!(prompt.subject, Subject::Agent { .. });
         let allowed = agents || self.taking_up || self.control == Control::Cancelling;
         assert!(allowed, "somebody needs the decision: {prompt:?}");
+        let given_up = self.control == Control::Cancelling;
+        let auto = self.config.mode == Mode::Auto;
+        let going = [Control::Active, Control::Pausing, Control::Cancelling];
+        let moot = match &prompt.subject {
+            Subject::Batch | Subject::Blocker { .. } => auto || !going.contains(&self.before),
+            Subject::Checkpoint { human, .. } => auto && !human,
+            Subject::Judged { .. } => false,
+            Subject::Agent { .. } => true,
+        };
+        assert!(moot || given_up, "it outlives the process: {prompt:?}");
         match prompt.subject {
             Subject::Checkpoint { task, at: CheckpointAt::Before, .. } => {
                 self.account(&task, &[At::Asking(id)], None).at = At::Idle;

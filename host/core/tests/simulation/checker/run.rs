@@ -121,6 +121,8 @@ impl Checker {
     fn step_entered(&mut self, step: WorkflowStep) {
         use WorkflowStep as W;
         assert!(self.awake && !self.settling, "{step:?}: nobody took it up");
+        let goes = [Control::Active, Control::Pausing, Control::Cancelling];
+        assert!(goes.contains(&self.control), "{step:?}: it rests");
         let complete = self.completed.len() == self.plan.tasks.len();
         let legal = match step {
             W::ValidatePlan => self.step.is_none(),
@@ -252,6 +254,7 @@ impl Checker {
             }
             RunOutcome::Refused { .. } => {
                 assert!(self.refusals > 0 && going, "nothing was refused");
+                assert_eq!(self.links, 2, "what is refused is not handed on");
                 Control::Refused
             }
             RunOutcome::Cancelled { .. } => {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use idumb_core::{
     Aftermath, Blocker, CheckpointAt, Digest, Event, EvidenceId, Examination, Interruption,
-    Judgement, Mode, Observed, Parking, Resort, Rule, RuleDecision, Stamped, TaskId, Trouble,
+    Judgement, Mode, Observed, Parking, Resort, Role, Rule, RuleDecision, Stamped, TaskId, Trouble,
     Verdict,
 };
 
@@ -105,6 +105,10 @@ impl Checker {
         let definition = self.task(task);
         let governance = self.config.governance();
         assert_eq!(governance.refuses(&definition.grants()), None, "{task}");
+        let agents = self.config.agent(&definition.agent);
+        let pair = agents.zip(self.config.checker(Role::Validator));
+        let same = pair.and_then(|(builder, judge)| governance.refuses_pair(builder, judge));
+        assert_eq!(same, None, "{task}");
         let before = definition.checkpoint.filter(|stop| stop.at == CheckpointAt::Before);
         let passed = self.accounts[task].passed;
         assert!(before.is_none() || passed, "{task}: its checkpoint was not passed");
