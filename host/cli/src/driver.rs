@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::control::{Reply, Request};
+use crate::fail_point::fail_point;
 use crate::fault::{DONE, INTERRUPTED, PAUSED, REFUSED};
 use crate::prompt::{self, Asking, Said};
 use crate::record::Recorder;
@@ -227,7 +228,12 @@ impl Driver {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Input(input) => self.input(input),
+            Message::Input(input) => {
+                if matches!(input, Input::Integrated { .. }) {
+                    fail_point("integrate.answered");
+                }
+                self.input(input);
+            }
             Message::Ask { task, epoch, question, reply } => {
                 self.next_token += 1;
                 let token = self.next_token;
@@ -348,7 +354,10 @@ impl Driver {
                     }
                 }
                 Effect::Stop { lease } => self.tell_to_stop(lease),
-                work => self.workshop.start(work, self.run.state()),
+                work => {
+                    fail_point("effect.start");
+                    self.workshop.start(work, self.run.state());
+                }
             }
         }
         self.write_document(false)?;
@@ -374,7 +383,9 @@ impl Driver {
         let begun = Instant::now();
         let mut text = serde_json::to_vec_pretty(document)?;
         text.push(b'\n');
+        fail_point("document.before");
         write_state(&self.state, &text)?;
+        fail_point("document.after");
         let took = begun.elapsed();
         self.document.old = false;
         self.document.not_before = Some(Instant::now() + took * REST_OF_DOCUMENT);

@@ -23,7 +23,8 @@ use crate::clock::{Clock, millis};
 use crate::control::{self, Socket};
 use crate::driver::{Driver, Parts};
 use crate::established::{Established, recorded_plan};
-use crate::fault::{DONE, Fault};
+use crate::fail_point::fail_point;
+use crate::fault::{self, DONE, Fault};
 use crate::project::{self, Project};
 use crate::record::{self, Recorded, Recorder};
 use crate::report::{self, Reporter};
@@ -125,13 +126,27 @@ pub(crate) fn execute_phase(
     let plan = project.plan(&phase)?;
     let roster = Roster::of(&project.root, &project.config, &plan)?;
 
+    let number = plan.phase.number;
+    in_folder(&project, args, (settings, clock), plan, roster)
+        .map_err(|error| fault::let_down(error, number))
+}
+
+/// As [`execute_phase`], for what was read: from here on the project's state is written.
+fn in_folder(
+    project: &Project,
+    args: &ExecutePhase,
+    (settings, clock): (Settings, Clock),
+    plan: Plan,
+    roster: Roster,
+) -> Result<u8> {
     let state = StateDir::prepare(&project.root)?;
     let lock = state.lock().map_err(held)?;
+    fail_point("lock.taken");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let opened = Opened { project: &project, state: &state, lock: &lock, settings, clock };
+    let opened = Opened { project, state: &state, lock: &lock, settings, clock };
     let status = runtime.block_on(opened.execute(args, plan, roster));
     // A guest that does not yield, or a question nobody answers, must not keep the process.
     runtime.shutdown_background();
@@ -167,7 +182,7 @@ pub(crate) fn held(error: LockError) -> anyhow::Error {
         LockError::Held { .. } => Fault::paused(error.to_string())
             .hint("wait for it, or look at it with `idumb status`")
             .into(),
-        other => other.into(),
+        LockError::Error(error) => error.into(),
     }
 }
 
@@ -196,6 +211,7 @@ enum Start {
 impl Opened<'_> {
     async fn execute(&self, args: &ExecutePhase, plan: Plan, roster: Roster) -> Result<u8> {
         let mut journal = Journal::open(self.lock)?;
+        fail_point("journal.opened");
         self.settle_others(&mut journal, args.restart).await?;
         let latest = journal.latest_run(Some(plan.phase.number))?;
         let bindings = roster.bindings();

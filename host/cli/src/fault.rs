@@ -2,9 +2,11 @@
 //!
 //! Invariant: the kind of a fault decides the exit status; advice goes into hints.
 
-use std::fmt;
+use std::{fmt, io};
 
 use idumb_core::ErrorCode;
+
+use crate::workshop::is_used_up;
 
 /// Exit status: nothing went wrong.
 pub(crate) const DONE: u8 = 0;
@@ -68,3 +70,43 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// Says of trouble with the disk, which may come at any moment, what to do about it; other
+/// errors stay as they are.
+pub(crate) fn let_down(error: anyhow::Error, number: u32) -> anyhow::Error {
+    if error.downcast_ref::<Fault>().is_some() {
+        return error;
+    }
+    let io = |cause: &&(dyn std::error::Error + 'static)| cause.is::<io::Error>();
+    let journal = error.downcast_ref::<idumb_journal::Error>();
+    if journal.is_none() && error.chain().find(io).is_none() {
+        return error;
+    }
+    let full = matches!(journal, Some(idumb_journal::Error::StorageFull { .. }))
+        || error.chain().any(|cause| cause.downcast_ref().is_some_and(is_used_up));
+    let (exit, first) = match full {
+        true => (PAUSED, "make room"),
+        false => (INTERNAL, "see to what it names"),
+    };
+    let hint = format!(
+        "{first}, then run it again: idumb execute-phase {number}, with --resume if the run had \
+         begun; nothing that was recorded is lost"
+    );
+    Fault { code: None, exit, message: told(&error), hints: vec![hint] }.into()
+}
+
+/// An error and its causes, each said once.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors say their cause themselves.
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}

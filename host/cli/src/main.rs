@@ -76,13 +76,13 @@ fn told(error: &anyhow::Error, format: Format) -> u8 {
     let fault = error.downcast_ref::<Fault>();
     let exit = fault.map_or(INTERNAL, |fault| fault.exit);
     if format == Format::Jsonl {
-        report::error_line(fault.and_then(|fault| fault.code), &format!("{error:#}"));
+        report::error_line(fault.and_then(|fault| fault.code), &fault::told(error));
         return exit;
     }
     let paint = Paint::for_stream(&std::io::stderr());
     let code = fault.and_then(|fault| fault.code).map_or(String::new(), |code| format!("[{code}]"));
     let head = paint.bad(&format!("error{code}"));
-    let mut text = format!("{head}: {}\n", format!("{error:#}").trim_end());
+    let mut text = format!("{head}: {}\n", fault::told(error).trim_end());
     for hint in fault.into_iter().flat_map(|fault| &fault.hints) {
         text.push_str(&format!("  {}: {hint}\n", paint.strong("what to do")));
     }

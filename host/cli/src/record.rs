@@ -7,7 +7,6 @@ use idumb_core::{Event, Plan, Run, RunConfig, RunId, RunOutcome, SNAPSHOT_FORMAT
 use idumb_journal::{Journal, NewEvent, NewRun, Outcome};
 
 use crate::fail_point::fail_point;
-use crate::fault::Fault;
 
 /// How many events are folded anew at most, for a small plan.
 const SNAPSHOT_EVERY: u64 = 2000;
@@ -80,7 +79,9 @@ impl Recorder {
     pub(crate) fn replan(&mut self, run: &RunId, plan: &Plan, event: &Stamped) -> Result<()> {
         let rows = rows(std::slice::from_ref(event))?;
         let text = serde_json::to_string(plan)?;
+        fail_point("replan.before");
         self.journal.append_with_plan(run, &rows, plan.digest, &text)?;
+        fail_point("replan.after");
         self.events += 1;
         Ok(())
     }
@@ -95,7 +96,9 @@ impl Recorder {
             return Ok(());
         }
         let id = &run.config().run;
+        fail_point("snapshot.before");
         self.journal.save_snapshot(id, self.events, SNAPSHOT_FORMAT, &run.snapshot())?;
+        fail_point("snapshot.after");
         self.covered = self.events;
         Ok(())
     }
@@ -103,17 +106,7 @@ impl Recorder {
 
 /// What a person is told when events cannot be kept.
 fn unrecorded(error: anyhow::Error) -> anyhow::Error {
-    let full = matches!(
-        error.downcast_ref::<idumb_journal::Error>(),
-        Some(idumb_journal::Error::StorageFull { .. })
-    );
-    let error = error.context("what happened cannot be recorded, so the run stops here");
-    if !full {
-        return error;
-    }
-    Fault::paused(format!("{error:#}"))
-        .hint("make room on the disk, then go on: idumb execute-phase --resume")
-        .into()
+    error.context("what happened cannot be recorded, so the run stops here")
 }
 
 fn rows(events: &[Stamped]) -> Result<Vec<NewEvent<'_>>> {

@@ -17,6 +17,7 @@ use crate::control::{self, Reply, Request};
 use crate::driver::refused_answer;
 use crate::established::recorded_plan;
 use crate::execute::held;
+use crate::fail_point::fail_point;
 use crate::fault::{DONE, Fault};
 use crate::project::Project;
 use crate::record::{self, Recorded, Recorder};
@@ -128,7 +129,9 @@ impl Meant {
         recorder.record(&mut run)?;
         let mut document = serde_json::to_vec_pretty(&run.state_document(clock.now()))?;
         document.push(b'\n');
+        fail_point("document.before");
         write_state(&self.state, &document)?;
+        fail_point("document.after");
         Ok(())
     }
 }

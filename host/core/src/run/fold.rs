@@ -326,7 +326,10 @@ fn next_state_after_trouble(record: &mut TaskRecord, event: &Event) -> Option<Ta
                 latest.last_words = last_words(log);
             }
             latest.change_set = None;
-            latest.feedback = Feedback::of(trouble);
+            if trouble.pauses().is_none() {
+                // The host's own trouble says nothing about the work: what was said stands.
+                latest.feedback = Feedback::of(trouble);
+            }
             latest.trouble = Some(trouble.clone());
             match (trouble, then) {
                 (_, Aftermath::Ready) => {}
