@@ -33,8 +33,8 @@ pub(crate) enum Message {
     Input(Input),
     /// An agent asks, and waits.
     Ask { task: TaskId, epoch: Epoch, question: Question, reply: oneshot::Sender<Option<String>> },
-    /// A line from the terminal; none: its end.
-    Line(Option<String>),
+    /// A line from the terminal, and when it was read; none: its end.
+    Line(Option<String>, Instant),
     /// Another process asks, and waits.
     Asked(Request, oneshot::Sender<Reply>),
 }
@@ -243,7 +243,7 @@ impl Driver {
                 let question = question.text;
                 self.input(Input::Ask { task, epoch, token, question, options });
             }
-            Message::Line(line) => self.heard(line.as_deref()),
+            Message::Line(line, at) => self.heard(line.as_deref(), at),
             Message::Asked(request, reply) => {
                 let answer = self.follow(request);
                 self.replies.push((reply, answer));
@@ -284,17 +284,21 @@ impl Driver {
     }
 
     /// What the person at the terminal typed.
-    fn heard(&mut self, line: Option<&str>) {
-        self.desk.has_read();
+    fn heard(&mut self, line: Option<&str>, at: Instant) {
+        let meant = self.desk.has_read(at);
         let Some(asking) = &mut self.asking else {
             return;
         };
         let Some(line) = line else {
             let reason = "a decision was left open".to_owned();
-            self.close_question();
+            self.withdraw_question();
             self.input(Input::Pause { cause: PauseCause::User, reason });
             return;
         };
+        if !meant {
+            self.desk.read_again();
+            return;
+        }
         match asking.hear(line) {
             Said::More(text) => self.desk.go_on(&text),
             Said::Chosen(choice, note) => {
@@ -313,6 +317,33 @@ impl Driver {
         }
     }
 
+    /// Closes a question that nobody answered here.
+    fn withdraw_question(&mut self) {
+        if self.asking.is_some() {
+            self.desk.withdraw();
+            self.close_question();
+        }
+    }
+
+    /// Takes a question back that was answered elsewhere, fell away, or is left for later.
+    fn settle_question(&mut self) {
+        let Some(asking) = &self.asking else {
+            return;
+        };
+        let open = self.run.state().prompt(asking.prompt.id).is_some();
+        if !open {
+            self.withdraw_question();
+            self.notice(&Notice::Host("the question was answered, or fell away".to_owned()));
+        } else if !self.goes() {
+            // It stays open, and is asked again when the run is taken up.
+            self.withdraw_question();
+        }
+    }
+
+    fn goes(&self) -> bool {
+        self.run.state().control == Control::Active
+    }
+
     /// Makes every pending event durable, all in one transaction, then shows each.
     fn record_and_show(&mut self) -> Result<()> {
         let events = self.recorder.record(&mut self.run)?;
@@ -324,11 +355,7 @@ impl Driver {
             return Ok(());
         }
         self.document.old = true;
-        let answered = |asking: &Asking| self.run.state().prompt(asking.prompt.id).is_none();
-        if self.asking.as_ref().is_some_and(answered) {
-            self.close_question();
-            self.notice(&Notice::Host("the question was answered, or fell away".to_owned()));
-        }
+        self.settle_question();
         let scene = Scene::new(&self.run, self.clock.now());
         for event in &events {
             for reporter in &mut self.reporters {
@@ -397,7 +424,7 @@ impl Driver {
         while self.asking.is_none()
             && let Some(prompt) = self.prompts.pop_front()
         {
-            if self.run.state().prompt(prompt.id).is_none() || self.run.is_at_rest() {
+            if self.run.state().prompt(prompt.id).is_none() || !self.goes() {
                 continue;
             }
             if self.run.config().mode == Mode::Auto || !prompt::is_attended() {

@@ -4,6 +4,7 @@
 //! was shown is taken for one, and the end of input decides nothing.
 
 use std::io::{BufRead as _, IsTerminal, Write as _};
+use std::time::Instant;
 
 use idumb_core::{Prompt, Subject};
 use rustix::termios::{QueueSelector, tcflush};
@@ -34,6 +35,8 @@ pub(crate) struct Desk {
     messages: mpsc::UnboundedSender<Message>,
     /// A line is being read: reading cannot be called off.
     reading: bool,
+    /// When the latest question was shown.
+    shown: Option<Instant>,
 }
 
 /// Whether there is somebody to ask.
@@ -43,13 +46,13 @@ pub(crate) fn is_attended() -> bool {
 
 impl Desk {
     pub(crate) fn new(messages: mpsc::UnboundedSender<Message>) -> Self {
-        Self { messages, reading: false }
+        Self { messages, reading: false, shown: None }
     }
 
     /// Shows a question, and has a line read.
     pub(crate) fn ask(&mut self, prompt: Prompt) -> Asking {
-        // What was typed ahead was not meant for a question that nobody had seen.
-        let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
+        forget_typed();
+        self.shown = Some(Instant::now());
         show(&question(&prompt, Paint::for_stream(&std::io::stderr())));
         self.read();
         Asking { prompt, chosen: None }
@@ -61,9 +64,22 @@ impl Desk {
         self.read();
     }
 
-    /// The line that was being read has arrived.
-    pub(crate) fn has_read(&mut self) {
+    /// The question falls away without a line: what is printed next begins one of its own.
+    pub(crate) fn withdraw(&mut self) {
+        forget_typed();
+        show("\n");
+    }
+
+    /// The line that was being read has arrived, at that time; whether the latest question was
+    /// shown before.
+    pub(crate) fn has_read(&mut self, at: Instant) -> bool {
         self.reading = false;
+        self.shown.is_some_and(|shown| shown <= at)
+    }
+
+    /// Has another line read: what arrived was not meant for the question.
+    pub(crate) fn read_again(&mut self) {
+        self.read();
     }
 
     fn read(&mut self) {
@@ -80,9 +96,14 @@ impl Desk {
                 Ok(1..) => Some(line),
                 Ok(0) | Err(_) => None,
             };
-            let _ = messages.send(Message::Line(line));
+            let _ = messages.send(Message::Line(line, Instant::now()));
         });
     }
+}
+
+/// What was typed so far was not meant for a question that nobody had seen, nor for the shell.
+fn forget_typed() {
+    let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
 }
 
 fn show(text: &str) {
@@ -149,6 +170,7 @@ impl Asking {
 mod tests {
     use super::*;
     use idumb_core::TaskId;
+    use std::time::Duration;
 
     fn asking() -> Asking {
         let option = |id: &str| (id.to_owned(), format!("to {id}"));
@@ -181,6 +203,17 @@ mod tests {
         let mut without = asking();
         without.hear("1");
         assert_eq!(without.hear("\n"), Said::Chosen("retry".into(), None));
+    }
+
+    #[test]
+    fn a_line_from_before_the_question_is_not_for_it() {
+        let (sender, _receiver) = mpsc::unbounded_channel();
+        let (early, shown) = (Instant::now(), Instant::now());
+        let mut desk = Desk { messages: sender, reading: true, shown: None };
+        assert!(!desk.has_read(early), "nothing was asked yet");
+        desk.shown = Some(shown + Duration::from_millis(1));
+        assert!(!desk.has_read(early));
+        assert!(desk.has_read(shown + Duration::from_millis(2)));
     }
 
     #[test]

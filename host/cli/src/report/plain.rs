@@ -16,11 +16,20 @@ use crate::text::{one_line, printable};
 /// Prints to standard error.
 pub(crate) struct Plain {
     paint: Paint,
+    /// What happened while a person was asked.
+    held: Option<String>,
 }
 
 impl Plain {
     pub(crate) fn new() -> Self {
-        Self { paint: Paint::for_stream(&std::io::stderr()) }
+        Self { paint: Paint::for_stream(&std::io::stderr()), held: None }
+    }
+
+    fn print(&mut self, text: &str) {
+        match &mut self.held {
+            Some(held) => held.push_str(text),
+            None => write(text),
+        }
     }
 }
 
@@ -36,13 +45,25 @@ impl Reporter for Plain {
             out.push_str(&line);
             out.push('\n');
         }
-        write(&out);
+        self.print(&out);
     }
 
     fn notice(&mut self, notice: &Notice) {
         if let Some(line) = notice_line(notice, self.paint) {
-            write(&format!("{line}\n"));
+            self.print(&format!("{line}\n"));
         }
+    }
+
+    fn suspended(&mut self) {
+        self.held = Some(String::new());
+    }
+
+    fn resumed(&mut self) {
+        write(&self.held.take().unwrap_or_default());
+    }
+
+    fn finished(&mut self) {
+        self.resumed();
     }
 }
 

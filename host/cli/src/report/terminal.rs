@@ -3,6 +3,7 @@
 //! Invariant: what is done scrolls away above; only the block at the bottom is redrawn.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use idumb_core::{Event, Stamped, TaskId};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,21 +13,34 @@ use crate::report::progress::body;
 use crate::report::{Notice, Paint, Reporter, Scene, event_line};
 use crate::text::one_line;
 
+/// How often what was not drawn, since too much happened at once, is caught up with.
+const CATCH_UP: Duration = Duration::from_millis(500);
+
 /// Draws on standard error.
 pub(crate) struct Terminal {
     paint: Paint,
     bar: ProgressBar,
     /// What each agent at work said last of its progress.
     parts: BTreeMap<TaskId, String>,
-    block: String,
+    block: Block,
+    /// What happened while a person was asked.
     held: Option<Vec<String>>,
+}
+
+/// Where the run stands, as it was last known.
+#[derive(Default)]
+struct Block {
+    title: String,
+    completed: u64,
+    total: u64,
+    body: String,
 }
 
 impl Terminal {
     pub(crate) fn new() -> Self {
         let paint = Paint::for_stream(&std::io::stderr());
         let bar = new_bar(paint);
-        Self { paint, bar, parts: BTreeMap::new(), block: String::new(), held: None }
+        Self { paint, bar, parts: BTreeMap::new(), block: Block::default(), held: None }
     }
 
     fn print(&mut self, line: String) {
@@ -36,14 +50,29 @@ impl Terminal {
         }
     }
 
+    fn look(&mut self, scene: &Scene<'_>) {
+        let title = format!("Phase {} Execution Progress", scene.plan.phase.number);
+        let underline = "=".repeat(title.len());
+        let progress = scene.progress();
+        self.block = Block {
+            title: format!("\n{}\n{underline}", self.paint.strong(&title)),
+            completed: progress.completed as u64,
+            total: progress.total as u64,
+            body: body(scene.plan, &progress, self.paint).trim_end().to_owned(),
+        };
+    }
+
     fn redraw(&self) {
         if self.held.is_some() {
             return;
         }
-        let mut message = self.block.clone();
+        let mut message = self.block.body.clone();
         for (task, part) in &self.parts {
             message.push_str(&self.paint.dim(&format!("\n  {task} says: {part}")));
         }
+        self.bar.set_prefix(self.block.title.clone());
+        self.bar.set_length(self.block.total);
+        self.bar.set_position(self.block.completed);
         self.bar.set_message(message);
     }
 }
@@ -70,16 +99,13 @@ impl Reporter for Terminal {
         }
         match &stamped.event {
             Event::RunFinished { .. } | Event::RunPaused { .. } => self.bar.finish_and_clear(),
-            _ if self.held.is_some() => {}
             _ => {
-                let title = format!("Phase {} Execution Progress", scene.plan.phase.number);
-                let underline = "=".repeat(title.len());
-                self.bar.set_prefix(format!("\n{}\n{underline}", self.paint.strong(&title)));
-                let progress = scene.progress();
-                self.bar.set_length(progress.total as u64);
-                self.bar.set_position(progress.completed as u64);
-                self.block = body(scene.plan, &progress, self.paint).trim_end().to_owned();
+                let first = self.block.title.is_empty();
+                self.look(scene);
                 self.redraw();
+                if first {
+                    self.bar.enable_steady_tick(CATCH_UP);
+                }
             }
         }
     }
@@ -101,13 +127,19 @@ impl Reporter for Terminal {
     }
 
     fn resumed(&mut self) {
+        let Some(held) = self.held.take() else {
+            return;
+        };
         self.bar = new_bar(self.paint);
-        for line in self.held.take().unwrap_or_default() {
+        self.redraw();
+        self.bar.enable_steady_tick(CATCH_UP);
+        for line in held {
             self.bar.println(line);
         }
     }
 
     fn finished(&mut self) {
+        self.resumed();
         self.bar.finish_and_clear();
     }
 }

@@ -30,8 +30,9 @@ pub(crate) fn disguised_words(task: &Task, _: &Context) -> Answer {
     Ok(Outcome::done(format!("{DISGUISED}{refused}")).artifact(name))
 }
 
-/// Asks, and tells what was answered.
-pub(crate) fn ask(_: &Task, _: &Context) -> Answer {
+/// Asks `question`, if there is one, and what no host should; tells what was answered.
+pub(crate) fn ask(task: &Task, _: &Context) -> Answer {
+    let question = task.option("question").unwrap_or("Which?");
     let said = |answer: Result<String, decisions::Refusal>| match answer {
         Ok(choice) => choice,
         Err(refusal) => refusal.name().to_owned(),
@@ -40,7 +41,7 @@ pub(crate) fn ask(_: &Task, _: &Context) -> Answer {
     let twice = [("a", "The first"), ("a", "The same")];
     let none: [(&str, &str); 0] = [];
     let answers = [
-        said(decisions::ask("Which?", both)),
+        said(decisions::ask(question, both)),
         said(decisions::ask("Which?", twice)),
         said(decisions::ask("Which?", none)),
     ];
@@ -57,11 +58,12 @@ pub(crate) fn remember(_: &Task, _: &Context) -> Answer {
 /// Writes `path` wrong at first, and what it was told about that afterwards.
 pub(crate) fn learn(task: &Task, context: &Context) -> Answer {
     let path = option(task, "path")?;
-    let told: Vec<String> = context
+    let mut told: Vec<String> = context
         .feedback
         .iter()
         .map(|finding| format!("{}: {}\n", finding.criterion, finding.note))
         .collect();
+    told.extend(context.fact("feedback").map(|note| format!("a person: {note}\n")));
     let text = if told.is_empty() { "wrong\n".to_owned() } else { told.concat() };
     fs::write(path, text).map_err(Failure::from)?;
     Ok(Outcome::done(format!("attempt {}", context.attempt)))
