@@ -26,7 +26,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use support::told;
-use trial::{Ending, Seeded, Trial, number};
+use trial::{Ending, Seeded, Trial, number, say};
 
 /// Where a process is when it aborts.
 const ABORTED: Option<i32> = Some(6);
@@ -411,7 +411,7 @@ fn runs_killed_at_random_lose_nothing() {
         let what = format!("seed {seed}, trial {trial_number}: killed {}", said.join(", "));
         trial.assert_ends_as(&undisturbed, &output, &what);
     }
-    println!("{kills} processes were killed");
+    say(&format!("{kills} processes were killed"));
     assert!(kills > 0, "nothing was killed");
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::told;
-use crate::trial::{Trial, number, temporary};
+use crate::trial::{Trial, number, say, temporary};
 use crate::{EVERY_CHANGE, IN_TURN, every_change, every_change_in_turn};
 
 /// Which calls fail by default: the first, and from there every so many.
@@ -115,7 +115,7 @@ fn fail_each(call: &str, errors: &[&str], only: &[&str], blame: Blame) -> u64 {
             }
         }
     }
-    println!("{call}: {failed} failed");
+    say(&format!("{call}: {failed} failed"));
     assert!(failed > 0, "there is no {call}");
     assert!(unclean.is_empty(), "{} of {failed} went wrong: {unclean:#?}", unclean.len());
     failed
@@ -182,7 +182,7 @@ fn a_full_disk_stops_cleanly() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !mounted {
-        println!("skipped: mounting is not permitted here; the failing system calls stand for it");
+        say("skipped: mounting is not permitted here; the failing system calls stand for it");
         return;
     }
     let tried = std::panic::catch_unwind(|| {
@@ -209,7 +209,7 @@ fn a_full_disk_stops_cleanly() {
             }
             pages += stride;
         }
-        println!("it needs {pages} pages");
+        say(&format!("it needs {pages} pages"));
     });
     let unmounted = Command::new("umount").arg(disk.path()).status().unwrap();
     assert!(unmounted.success(), "{} is still mounted", disk.path().display());

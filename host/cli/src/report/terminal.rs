@@ -34,6 +34,8 @@ struct Block {
     completed: u64,
     total: u64,
     body: String,
+    /// The tasks that are under way.
+    current: Vec<TaskId>,
 }
 
 impl Terminal {
@@ -59,7 +61,9 @@ impl Terminal {
             completed: progress.completed as u64,
             total: progress.total as u64,
             body: body(scene.plan, &progress, self.paint).trim_end().to_owned(),
+            current: progress.current,
         };
+        self.parts.retain(|task, _| self.block.current.contains(task));
     }
 
     fn redraw(&self) {
@@ -111,7 +115,10 @@ impl Reporter for Terminal {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        if let Notice::Progress { task, done, total, message } = notice {
+        // What an agent said may arrive after what became of its task.
+        if let Notice::Progress { task, done, total, message } = notice
+            && self.block.current.contains(task)
+        {
             let part = format!("{done}/{total} {}", one_line(message, 60));
             self.parts.insert(task.clone(), part);
             self.redraw();
@@ -141,5 +148,26 @@ impl Reporter for Terminal {
     fn finished(&mut self) {
         self.resumed();
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_that_arrives_late_is_not_shown() {
+        let task = |id| TaskId::new(id).unwrap();
+        let said = |id| Notice::Progress {
+            task: task(id),
+            done: 1,
+            total: 2,
+            message: "halfway".to_owned(),
+        };
+        let mut terminal = Terminal::new();
+        terminal.block.current = vec![task("T2")];
+        terminal.notice(&said("T1"));
+        terminal.notice(&said("T2"));
+        assert_eq!(terminal.parts.keys().collect::<Vec<_>>(), [&task("T2")]);
     }
 }

@@ -62,7 +62,11 @@ impl RunState {
             self.control,
             Control::Paused(crate::PauseCause::User, _) | Control::Finished(_)
         );
-        self.batch_passed |= rested && self.sets.under_way.is_empty();
+        let over = |id: &TaskId| {
+            let state = self.task(id).map(|record| &record.state);
+            state.is_none_or(|state| state.is_terminal() || matches!(state, TaskState::Parked(_)))
+        };
+        self.batch_passed |= rested && self.batch.iter().all(over);
         self.life += 1;
         self.budget_ms = 0;
         // What a person gave up stays given up, wherever the host died.

@@ -217,11 +217,14 @@ impl Checker {
             Control::Failed | Control::Refused => true,
             _ => false,
         };
-        let works = self.accounts.values().any(|account| account.at.is_under_way());
+        let over = |at| {
+            matches!(at, At::Succeeded | At::Failed | At::Skipped | At::Cancelled | At::Parked(_))
+        };
+        let between = self.batch.iter().all(|task| over(self.accounts[task].at));
         let ended = matches!(self.control, Control::Failed | Control::Refused);
         let half = self.accounts.values().any(|account| account.at == At::Integrating);
         assert!(!(self.settling && ended) || half, "there was nothing to finish");
-        self.go_ahead |= rested && !works;
+        self.go_ahead |= rested && between;
         self.disowned();
         (self.taking_up, self.awake) = (true, true);
         self.before = self.control;
