@@ -99,11 +99,7 @@ impl Run {
 
     /// Lets what was told to stop end, then ends.
     fn come_to_end(&mut self, now: Moment, reason: String) -> bool {
-        if self.state.step == Some(WorkflowStep::Report) {
-            self.finish(now, RunOutcome::Completed);
-            return true;
-        }
-        if self.finish_integrations() {
+        if self.finish_what_cannot_wait(now) {
             return true;
         }
         if self.in_flight.is_empty() {
@@ -118,6 +114,16 @@ impl Run {
             }
         }
         false
+    }
+
+    /// Completion that is recorded, and a base between two states, are no places to rest at.
+    /// Whether something was done about it.
+    fn finish_what_cannot_wait(&mut self, now: Moment) -> bool {
+        if self.state.step == Some(WorkflowStep::Report) {
+            self.finish(now, RunOutcome::Completed);
+            return true;
+        }
+        self.finish_integrations()
     }
 
     /// A candidate can wait as it is; a base between two states cannot. Whether something had
