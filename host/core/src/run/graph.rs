@@ -2,7 +2,7 @@
 //!
 //! Invariant: built once from a plan, and the same for the same plan.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use crate::{CheckpointAt, Plan, Task, TaskId};
 
@@ -15,7 +15,10 @@ type Index = std::collections::HashMap<TaskId, usize>;
 pub(crate) struct Graph {
     index: Index,
     ids: Vec<TaskId>,
-    dependents: Vec<Vec<usize>>,
+    /// Where the dependents of each task begin in `dependents`; one more at the end.
+    starts: Vec<usize>,
+    /// The dependents of each task, one task after the other.
+    dependents: Vec<usize>,
     /// How many different dependencies each task has; one that is not in the plan counts.
     needs: Vec<usize>,
     /// How many tasks the longest chain has that begins with each.
@@ -29,7 +32,8 @@ impl Graph {
     pub(crate) fn of(plan: &Plan) -> Self {
         let ids: Vec<TaskId> = plan.tasks.iter().map(|task| task.id.clone()).collect();
         let index: Index = ids.iter().enumerate().map(|(at, id)| (id.clone(), at)).collect();
-        let mut dependents = vec![Vec::new(); ids.len()];
+        // Pairs of a task and one that depends on it.
+        let mut pairs: Vec<(usize, usize)> = Vec::with_capacity(2 * ids.len());
         let mut needs = vec![0; ids.len()];
         for (at, task) in plan.tasks.iter().enumerate() {
             for (nth, id) in task.depends_on.iter().enumerate() {
@@ -37,16 +41,15 @@ impl Graph {
                     continue;
                 }
                 needs[at] += 1;
-                if let Some(&other) = index.get(id) {
-                    dependents[other].push(at);
-                }
+                pairs.extend(index.get(id).map(|&other| (other, at)));
             }
         }
-        let chains = chains(&dependents, &needs);
+        let (starts, dependents) = grouped(&pairs, ids.len());
+        let chains = chains(&starts, &dependents, &needs);
         let after =
             |task: &Task| task.checkpoint.is_some_and(|stop| stop.at == CheckpointAt::After);
         let stops = (0..ids.len()).filter(|&at| after(&plan.tasks[at])).collect();
-        Self { index, ids, dependents, needs, chains, stops }
+        Self { index, ids, starts, dependents, needs, chains, stops }
     }
 
     /// How many tasks there are.
@@ -66,7 +69,7 @@ impl Graph {
 
     /// The tasks that depend on it directly.
     pub(crate) fn dependents(&self, number: usize) -> &[usize] {
-        &self.dependents[number]
+        &self.dependents[self.starts[number]..self.starts[number + 1]]
     }
 
     /// How many tasks it depends on directly.
@@ -104,24 +107,44 @@ impl PartialEq for Graph {
 
 impl Eq for Graph {}
 
+/// The second numbers of `pairs` in the order of the first, and where those of each begin.
+fn grouped(pairs: &[(usize, usize)], count: usize) -> (Vec<usize>, Vec<usize>) {
+    let mut starts = vec![0; count + 1];
+    for &(first, _) in pairs {
+        starts[first + 1] += 1;
+    }
+    for at in 0..count {
+        starts[at + 1] += starts[at];
+    }
+    let mut next = starts.clone();
+    let mut grouped = vec![0; pairs.len()];
+    for &(first, second) in pairs {
+        grouped[next[first]] = second;
+        next[first] += 1;
+    }
+    (starts, grouped)
+}
+
 /// By taking away what nothing waits for any more. In a cycle, which no plan has that was
 /// read, each counts as one.
-fn chains(dependents: &[Vec<usize>], needs: &[usize]) -> Vec<u32> {
+fn chains(starts: &[usize], dependents: &[usize], needs: &[usize]) -> Vec<u32> {
+    let of = |at: usize| &dependents[starts[at]..starts[at + 1]];
     let mut left = needs.to_vec();
-    let mut order: VecDeque<usize> = (0..needs.len()).filter(|&at| needs[at] == 0).collect();
-    let mut sorted = Vec::with_capacity(needs.len());
-    while let Some(at) = order.pop_front() {
-        sorted.push(at);
-        for &next in &dependents[at] {
+    let mut sorted: Vec<usize> = (0..needs.len()).filter(|&at| needs[at] == 0).collect();
+    sorted.reserve(needs.len() - sorted.len());
+    let mut done = 0;
+    while let Some(&at) = sorted.get(done) {
+        done += 1;
+        for &next in of(at) {
             left[next] -= 1;
             if left[next] == 0 {
-                order.push_back(next);
+                sorted.push(next);
             }
         }
     }
     let mut chains = vec![1; needs.len()];
     for &at in sorted.iter().rev() {
-        chains[at] = 1 + dependents[at].iter().map(|&next| chains[next]).max().unwrap_or(0);
+        chains[at] = 1 + of(at).iter().map(|&next| chains[next]).max().unwrap_or(0);
     }
     chains
 }

@@ -132,7 +132,7 @@ impl Run {
             let (expected, found) = (plan.digest, saved.plan);
             return Err(SnapshotError::OtherPlan { expected, found });
         }
-        let state = restored(saved, RunState::new(&plan)).map_err(unreadable)?;
+        let state = restored(saved, RunState::uncounted(&plan)).map_err(unreadable)?;
         let mut run = Self::with_state(plan, config, state);
         for stamped in tail {
             run.state.apply(stamped);

@@ -300,10 +300,17 @@ impl Sets {
 impl RunState {
     /// Before the first event.
     pub(crate) fn new(plan: &Plan) -> Self {
+        let mut state = Self::uncounted(plan);
+        state.count_anew();
+        state
+    }
+
+    /// As [`Self::new`], without what is derived from the tasks' states.
+    pub(crate) fn uncounted(plan: &Plan) -> Self {
         let graph = Arc::new(Graph::of(plan));
         let tasks: Vec<TaskRecord> =
             (0..graph.len()).map(|number| TaskRecord::new(graph.needs(number))).collect();
-        let mut state = Self {
+        Self {
             begun: false,
             life: 0,
             control: Control::Active,
@@ -327,9 +334,7 @@ impl RunState {
             tasks,
             sets: Sets::default(),
             graph,
-        };
-        state.count_anew();
-        state
+        }
     }
 
     /// Makes what is derived from the tasks' states fit them.
