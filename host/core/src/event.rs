@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessRecord, Actor, Attempt, Blocker, CheckpointAt, Digest, Epoch, ErrorCode, Evidence,
-    Examination, Failure, Grants, Judgement, Millis, Prompt, Refused, Resort, Role, RunConfig,
-    RunId, Scope, TaskId, Trouble,
+    AccessRecord, Actor, Aftermath, Artifact, Attempt, Blocker, CheckpointAt, Digest, Epoch,
+    ErrorCode, Examination, Grants, Interruption, Judgement, LogLine, Millis, Parking, PauseCause,
+    Prompt, Refused, Role, RuleDecision, RunConfig, RunId, RunOutcome, Scope, SealedAttempt,
+    TaskId, Trouble, Unkept,
 };
 
 /// The seed's eight workflow steps.
@@ -53,109 +54,6 @@ pub struct Prerequisite {
     pub phase: String,
     /// The run that completed it; `None`: not met.
     pub completed_by: Option<RunId>,
-}
-
-/// A path that a task left behind, with its digest if it is a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artifact {
-    /// Relative to the project's root.
-    pub path: String,
-    /// Of a file's content.
-    pub digest: Option<Digest>,
-}
-
-/// Why a run came to rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PauseCause {
-    /// A person asked for it, or a decision waits for one.
-    User,
-    /// An error was encountered.
-    Error,
-    /// A timeout was reached.
-    Timeout,
-    /// A resource is unavailable, such as space on the disk.
-    Resource,
-}
-
-impl std::fmt::Display for PauseCause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::User => "user request",
-            Self::Error => "error encountered",
-            Self::Timeout => "timeout reached",
-            Self::Resource => "resource unavailable",
-        })
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum RunOutcome {
-    /// Every task succeeded, and the phase passed its checks.
-    Completed,
-    /// It cannot go on as it is; `--resume` tries what failed again.
-    Failed {
-        /// The code of what failed first.
-        code: ErrorCode,
-        /// In one line.
-        reason: String,
-    },
-    /// High-governance refused what the plan asks for; nothing was run.
-    Refused {
-        /// In one line.
-        reason: String,
-    },
-    /// A person gave it up; what was integrated stays.
-    Cancelled {
-        /// In one line.
-        reason: String,
-    },
-}
-
-/// Why an attempt ended without an outcome of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Interruption {
-    /// The host went away.
-    HostDied,
-    /// The run was to pause, and the attempt did not end within the grace.
-    Pause,
-    /// The run was cancelled.
-    Cancel,
-}
-
-/// What follows a failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "then", rename_all = "snake_case")]
-pub enum Aftermath {
-    /// It is run again on the new base; that does not count against its retries.
-    Rerun,
-    /// It is run again after a delay.
-    BackOff {
-        /// In milliseconds.
-        delay_ms: u64,
-    },
-    /// It is parked: somebody, or a rule, has to decide.
-    Park(Parking),
-    /// The host's own trouble, not the task's: the run pauses, and the task is ready.
-    Ready,
-}
-
-/// Why a task is parked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "parked", rename_all = "snake_case")]
-pub enum Parking {
-    /// Its attempts are used up.
-    Exhausted,
-    /// Another attempt could not go better.
-    NotRetryable,
-    /// The host died while it ran, so often in a row.
-    HostDied {
-        /// How often.
-        times: u32,
-    },
 }
 
 /// Something that happened in a run.
@@ -282,106 +180,6 @@ pub enum Event {
     RunFinished { outcome: RunOutcome },
 }
 
-/// What a rule decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "decision", rename_all = "snake_case")]
-pub enum RuleDecision {
-    /// Another attempt after a delay.
-    Retry {
-        /// In milliseconds.
-        delay_ms: u64,
-    },
-    /// What it does once there are no further attempts.
-    Resort {
-        /// Which.
-        then: Resort,
-    },
-}
-
-/// Why a completed task is not kept when the plan changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "snake_case")]
-pub enum Unkept {
-    /// The new plan has it otherwise, or not at all.
-    Definition,
-    /// A task that it depends on is not kept.
-    Dependency {
-        /// Which.
-        task: TaskId,
-    },
-    /// It read what a task wrote that is not kept.
-    Input {
-        /// Where.
-        path: String,
-        /// Which task.
-        task: TaskId,
-    },
-}
-
-/// What a builder left when it was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedAttempt {
-    /// The change-set's digest: what verdicts are bound to.
-    pub change_set: Digest,
-    /// The paths it changes, in order.
-    pub paths: Vec<String>,
-    /// The agent's words; a note, never proof.
-    pub summary: String,
-    /// What it left behind, of what the plan promises and what the agent names.
-    pub artifacts: Vec<Artifact>,
-    /// What the host saw it do.
-    pub record: AccessRecord,
-    /// What the host observed for it.
-    pub evidence: Vec<Evidence>,
-    /// What it logged.
-    pub log: Vec<LogLine>,
-}
-
-/// One line of an agent's log: its words, never the host's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// How grave.
-    pub level: LogLevel,
-    /// What it says.
-    pub message: String,
-}
-
-/// How grave a line of a log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// For the agent's author.
-    Debug,
-    /// For whoever watches.
-    Info,
-    /// Something is odd.
-    Warn,
-    /// Something is wrong.
-    Error,
-}
-
-/// What a builder is told about the attempt before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Feedback {
-    /// The criteria that were not met.
-    pub unmet: Vec<crate::Unmet>,
-    /// Any other trouble, in one line.
-    pub note: Option<String>,
-}
-
-impl Feedback {
-    /// What to tell about `trouble`.
-    pub fn of(trouble: &Trouble) -> Self {
-        match trouble {
-            Trouble::Rejected { unmet } => Self { unmet: unmet.clone(), note: None },
-            Trouble::Failure(Failure { message, .. }) => {
-                Self { unmet: Vec::new(), note: Some(message.clone()) }
-            }
-            other => Self { unmet: Vec::new(), note: Some(other.to_string()) },
-        }
-    }
-}
-
 impl Event {
     /// The event's name in the journal, such as `task_succeeded`.
     pub fn kind(&self) -> &'static str {
@@ -476,6 +274,14 @@ impl Event {
         "stale_answer",
         "run_finished",
     ];
+
+    /// How the run goes from then on, if it says so.
+    pub fn config(&self) -> Option<&RunConfig> {
+        match self {
+            Self::RunStarted { config, .. } | Self::RunResumed { config } => Some(config),
+            _ => None,
+        }
+    }
 
     /// The task it is about, if it is about one.
     pub fn task(&self) -> Option<&TaskId> {

@@ -4,8 +4,10 @@
 //! thread or awaits. [`Run`] is the entry point: inputs in, events and effects out.
 
 mod ask;
+mod attempt;
 mod change;
 mod digest;
+mod ending;
 mod event;
 mod evidence;
 mod glob;
@@ -20,13 +22,11 @@ mod run;
 mod trouble;
 
 pub use ask::{Prompt, Subject};
+pub use attempt::{Artifact, Feedback, LogLevel, LogLine, SealedAttempt};
 pub use change::{Blobs, Change, ChangeSet, Entry};
 pub use digest::{Digest, ParseDigestError};
-pub use event::{
-    Aftermath, AgentBinding, Artifact, Event, Feedback, Interruption, LogLevel, LogLine, Moment,
-    Parking, PauseCause, Prerequisite, RuleDecision, RunOutcome, SealedAttempt, Stamped, Unkept,
-    WorkflowStep,
-};
+pub use ending::{Aftermath, Interruption, Parking, PauseCause, RuleDecision, RunOutcome, Unkept};
+pub use event::{AgentBinding, Event, Moment, Prerequisite, Stamped, WorkflowStep};
 pub use evidence::{
     AccessRecord, Evidence, Examination, Finding, Judgement, Observed, Read, Seen, Unmet, Verdict,
 };
