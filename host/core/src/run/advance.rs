@@ -82,12 +82,7 @@ impl Run {
 
     /// Lets what is under way end, then rests.
     fn come_to_rest(&mut self, now: Moment, cause: PauseCause, reason: String) -> bool {
-        if self.state.step == Some(WorkflowStep::Report) {
-            // Completion is recorded: the end is the next safe point.
-            self.finish(now, RunOutcome::Completed);
-            return true;
-        }
-        if self.finish_integrations() {
+        if self.finish_what_cannot_wait(now) {
             return true;
         }
         if self.in_flight.is_empty() {
@@ -123,20 +118,13 @@ impl Run {
             self.finish(now, RunOutcome::Completed);
             return true;
         }
-        self.finish_integrations()
+        self.stuck.is_none() && self.integrating().is_some_and(|number| self.integrate(number))
     }
 
-    /// A candidate can wait as it is; a base between two states cannot. Whether something had
-    /// to be started.
-    fn finish_integrations(&mut self) -> bool {
-        if self.stuck.is_some() {
-            return false;
-        }
-        let under_way: Vec<usize> = self.state.sets.under_way.iter().copied().collect();
-        let unsettled =
-            |number: &&usize| self.state.tasks[**number].state == TaskState::Integrating;
-        let unsettled: Vec<usize> = under_way.iter().filter(unsettled).copied().collect();
-        unsettled.into_iter().any(|number| self.integrate(number))
+    /// The task whose change-set is being applied to the base: one at a time.
+    pub(super) fn integrating(&self) -> Option<usize> {
+        let mut under_way = self.state.sets.under_way.iter().copied();
+        under_way.find(|&number| self.state.tasks[number].state == TaskState::Integrating)
     }
 
     fn advance_tasks(&mut self, now: Moment) -> bool {
@@ -166,10 +154,6 @@ impl Run {
             return false;
         };
         if !matches!(record.state, TaskState::Ready | TaskState::Conflicted) {
-            return false;
-        }
-        // Work that did not stop in time still holds its place: two would be too many.
-        if self.in_flight.contains_key(&Job::Task(task.clone())) {
             return false;
         }
         let checkpoint = self.plan_task(task).and_then(|definition| definition.checkpoint);
@@ -295,8 +279,7 @@ impl Run {
 
     /// Integrates an accepted candidate if it is its turn and it is still current.
     fn settle_accepted(&mut self, now: Moment, number: usize) -> bool {
-        let integrating = |other: &usize| self.state.tasks[*other].state == TaskState::Integrating;
-        if self.state.sets.under_way.iter().any(integrating) {
+        if self.integrating().is_some() {
             return false;
         }
         let task = self.state.graph.id(number).clone();

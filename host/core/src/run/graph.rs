@@ -11,7 +11,7 @@ use crate::{CheckpointAt, Plan, Task, TaskId};
 type Index = std::collections::HashMap<TaskId, usize>;
 
 /// The shape of a plan. Tasks are numbered in the order of the plan.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Graph {
     index: Index,
     ids: Vec<TaskId>,

@@ -50,8 +50,7 @@ impl Run {
 
     /// Whether a change-set may be applied in part: [`Self::settle`] is needed.
     pub fn is_unsettled(&self) -> bool {
-        let mut under_way = self.state.sets.under_way.iter();
-        under_way.any(|&number| self.state.tasks[number].state == TaskState::Integrating)
+        self.integrating().is_some()
     }
 
     /// Whether [`Self::resume`] would do anything.

@@ -4,11 +4,13 @@
 //! for the details of attempts that succeeded, which only [`Run::replan`] looks at: what is to be
 //! replanned is recovered from all its events.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::state::{Control, Integration, RunState, TaskRecord, TaskState};
+use super::state::{Integration, RunState, TaskRecord, TaskState};
 use super::{Run, RunConfig};
-use crate::{Digest, Millis, Plan, Prompt, Stamped, TaskId, WorkflowStep};
+use crate::{Digest, Plan, Stamped, TaskId};
 
 /// The format that [`Run::snapshot`] writes. One of another format is of no use.
 pub const SNAPSHOT_FORMAT: u32 = 1;
@@ -30,32 +32,17 @@ pub enum SnapshotError {
 }
 
 /// What is written. Tasks that need few words are letters in `tasks`, in the order of the
-/// plan; the others have their record.
+/// plan; the others have their record. What the state skips is here.
 #[derive(Debug, Serialize, Deserialize)]
-struct Saved {
+struct Saved<'a> {
     plan: Digest,
+    config: Cow<'a, RunConfig>,
     tasks: String,
     records: Vec<(u32, TaskRecord)>,
-    begun: bool,
-    life: u32,
-    control: Control,
-    step: Option<WorkflowStep>,
-    phase_epoch: u32,
-    batches: u32,
-    batch: Vec<TaskId>,
-    batch_passed: bool,
     completed: Vec<u32>,
-    failed: Vec<TaskId>,
     forgotten: usize,
     integrations: Vec<Integration>,
-    prompts: Vec<Prompt>,
-    prompts_opened: u32,
-    started_at: Millis,
-    active_ms: u64,
-    budget_ms: u64,
-    worked_ms: u64,
-    measured: u32,
-    last_up: Millis,
+    state: Cow<'a, RunState>,
 }
 
 const BLOCKED: char = '.';
@@ -89,54 +76,45 @@ impl Run {
         let oldest = seen.min().unwrap_or_else(|| state.integrated()).max(state.forgotten);
         let saved = Saved {
             plan: self.plan.digest,
+            config: Cow::Borrowed(&self.config),
             tasks,
             records,
-            begun: state.begun,
-            life: state.life,
-            control: state.control.clone(),
-            step: state.step,
-            phase_epoch: state.phase_epoch,
-            batches: state.batches,
-            batch: state.batch.clone(),
-            batch_passed: state.batch_passed,
             completed: state.completed.iter().filter_map(number).collect(),
-            failed: state.failed.clone(),
             forgotten: oldest,
             integrations: state.integrations[oldest - state.forgotten..].to_vec(),
-            prompts: state.prompts.iter().cloned().collect(),
-            prompts_opened: state.prompts_opened,
-            started_at: state.started_at,
-            active_ms: state.active_ms,
-            budget_ms: state.budget_ms,
-            worked_ms: state.worked_ms,
-            measured: state.measured,
-            last_up: state.last_up,
+            state: Cow::Borrowed(state),
         };
         serde_json::to_vec(&saved).unwrap_or_default()
     }
 
-    /// A run as a snapshot and the events recorded after it left it.
+    /// A run as a snapshot and the events recorded after it left it: to go on as `config` says,
+    /// or, without one, as it went the last time.
     ///
     /// # Errors
     /// [`SnapshotError`]: all events have to be folded instead.
     pub fn recover_from<'a>(
         plan: Plan,
-        config: RunConfig,
+        config: impl Into<Option<RunConfig>>,
         snapshot: &[u8],
         tail: impl IntoIterator<Item = &'a Stamped>,
     ) -> Result<Self, SnapshotError> {
         let unreadable = |why: String| SnapshotError::Unreadable(why);
-        let saved: Saved =
+        let saved: Saved<'_> =
             serde_json::from_slice(snapshot).map_err(|error| unreadable(error.to_string()))?;
         if saved.plan != plan.digest {
             let (expected, found) = (plan.digest, saved.plan);
             return Err(SnapshotError::OtherPlan { expected, found });
         }
+        let mut latest = saved.config.clone();
         let state = restored(saved, RunState::uncounted(&plan)).map_err(unreadable)?;
-        let mut run = Self::with_state(plan, config, state);
+        let mut run = Self::with_state(plan, latest.clone().into_owned(), state);
         for stamped in tail {
             run.state.apply(stamped);
+            if let Some(config) = stamped.event.config() {
+                latest = Cow::Borrowed(config);
+            }
         }
+        run.config = config.into().unwrap_or_else(|| latest.into_owned());
         Ok(run)
     }
 }
@@ -163,11 +141,14 @@ fn slim(record: &TaskRecord) -> TaskRecord {
     slim
 }
 
-fn restored(saved: Saved, mut state: RunState) -> Result<RunState, String> {
-    if saved.tasks.len() != state.tasks.len() {
-        return Err(format!("{} tasks, not {}", saved.tasks.len(), state.tasks.len()));
+fn restored(saved: Saved<'_>, fresh: RunState) -> Result<RunState, String> {
+    let Saved { tasks: letters, records, completed, forgotten, integrations, state, .. } = saved;
+    let RunState { tasks, graph, .. } = fresh;
+    if letters.len() != tasks.len() {
+        return Err(format!("{} tasks, not {}", letters.len(), tasks.len()));
     }
-    for (record, letter) in state.tasks.iter_mut().zip(saved.tasks.chars()) {
+    let mut state = RunState { tasks, graph, forgotten, integrations, ..state.into_owned() };
+    for (record, letter) in state.tasks.iter_mut().zip(letters.chars()) {
         match letter {
             BLOCKED => record.state = TaskState::Blocked,
             READY => record.state = TaskState::Ready,
@@ -178,35 +159,16 @@ fn restored(saved: Saved, mut state: RunState) -> Result<RunState, String> {
             _ => {}
         }
     }
-    for (number, record) in saved.records {
-        let place = usize::try_from(number).ok().and_then(|number| state.tasks.get_mut(number));
-        *place.ok_or("a task that is not in the plan")? = record;
+    let place = |number: u32| {
+        let number = usize::try_from(number).ok().filter(|number| *number < letters.len());
+        number.ok_or("a task that is not in the plan")
+    };
+    for (number, record) in records {
+        state.tasks[place(number)?] = record;
     }
-    for number in &saved.completed {
-        let number = usize::try_from(*number).ok().filter(|number| *number < state.tasks.len());
-        state
-            .completed
-            .push(state.graph.id(number.ok_or("a task that is not in the plan")?).clone());
+    for number in completed {
+        state.completed.push(state.graph.id(place(number)?).clone());
     }
-    state.begun = saved.begun;
-    state.life = saved.life;
-    state.control = saved.control;
-    state.step = saved.step;
-    state.phase_epoch = saved.phase_epoch;
-    state.batches = saved.batches;
-    state.batch = saved.batch;
-    state.batch_passed = saved.batch_passed;
-    state.failed = saved.failed;
-    state.forgotten = saved.forgotten;
-    state.integrations = saved.integrations;
-    state.prompts = saved.prompts.into();
-    state.prompts_opened = saved.prompts_opened;
-    state.started_at = saved.started_at;
-    state.active_ms = saved.active_ms;
-    state.budget_ms = saved.budget_ms;
-    state.worked_ms = saved.worked_ms;
-    state.measured = saved.measured;
-    state.last_up = saved.last_up;
     state.count_anew();
     Ok(state)
 }

@@ -219,8 +219,8 @@ pub struct Integration {
     pub paths: Vec<String>,
 }
 
-/// The state of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The state of a run. What is skipped a snapshot writes in fewer words, or derives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunState {
     /// Whether it began.
     pub begun: bool,
@@ -239,12 +239,15 @@ pub struct RunState {
     /// Whether the batch at hand passed its checkpoint.
     pub batch_passed: bool,
     /// The tasks that succeeded, in that order.
+    #[serde(skip)]
     pub completed: Vec<TaskId>,
     /// The tasks that were given up, in that order.
     pub failed: Vec<TaskId>,
     /// How many of the oldest integrations are no longer listed.
+    #[serde(skip)]
     pub forgotten: usize,
     /// The later change-sets in the base, in the order of their integration.
+    #[serde(skip)]
     pub integrations: Vec<Integration>,
     /// Prompts without an answer.
     pub prompts: VecDeque<Prompt>,
@@ -262,8 +265,11 @@ pub struct RunState {
     pub measured: u32,
     /// The process's clock at the latest event.
     pub(crate) last_up: Millis,
+    #[serde(skip)]
     pub(crate) tasks: Vec<TaskRecord>,
+    #[serde(skip)]
     pub(crate) sets: Sets,
+    #[serde(skip)]
     pub(crate) graph: Arc<Graph>,
 }
 
