@@ -8,11 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use idumb_core::{
-    Control, Effect, Epoch, Input, Lease, Mode, PauseCause, Prompt, Run, RunConfig, RunOutcome,
-    TaskId,
-};
-use idumb_journal::{StateDir, write_state};
+use idumb_core::{Control, Effect, Epoch, Input, Mode, PauseCause, Prompt, Run, RunConfig, TaskId};
+use idumb_journal::StateDir;
 use idumb_sandbox::Question;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -20,9 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::control::{Reply, Request};
 use crate::fail_point::fail_point;
-use crate::fault::{DONE, INTERRUPTED, PAUSED, REFUSED};
+use crate::fault::{INTERRUPTED, PAUSED, exit_of};
 use crate::prompt::{self, Asking, Said};
-use crate::record::Recorder;
+use crate::record::{Recorder, write_document};
 use crate::report::{Notice, Reporter, Scene};
 use crate::text::{lines, printable};
 use crate::workshop::Workshop;
@@ -51,15 +48,15 @@ enum Woken {
 /// Drives one run to its end or to a rest.
 pub(crate) struct Driver {
     pub(crate) run: Run,
-    pub(crate) recorder: Recorder,
-    pub(crate) state: StateDir,
+    recorder: Recorder,
+    state: StateDir,
     pub(crate) workshop: Arc<Workshop>,
-    pub(crate) reporters: Vec<Box<dyn Reporter>>,
-    pub(crate) messages: mpsc::UnboundedReceiver<Message>,
+    reporters: Vec<Box<dyn Reporter>>,
+    messages: mpsc::UnboundedReceiver<Message>,
     /// What agents say while they work.
-    pub(crate) notices: mpsc::Receiver<Notice>,
-    pub(crate) clock: Clock,
-    pub(crate) desk: prompt::Desk,
+    notices: mpsc::Receiver<Notice>,
+    clock: Clock,
+    desk: prompt::Desk,
     waiting: BTreeMap<u64, oneshot::Sender<Option<String>>>,
     next_token: u64,
     prompts: VecDeque<Prompt>,
@@ -82,30 +79,26 @@ struct Document {
 /// How much longer than it takes the state document is left alone.
 const REST_OF_DOCUMENT: u32 = 20;
 
-/// What a driver works with.
-pub(crate) struct Parts {
-    pub(crate) run: Run,
-    pub(crate) recorder: Recorder,
-    pub(crate) state: StateDir,
-    pub(crate) workshop: Arc<Workshop>,
-    pub(crate) reporters: Vec<Box<dyn Reporter>>,
-    pub(crate) messages: mpsc::UnboundedReceiver<Message>,
-    pub(crate) notices: mpsc::Receiver<Notice>,
-    pub(crate) clock: Clock,
-}
-
 impl Driver {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let desk = prompt::Desk::new(parts.workshop.messages.clone());
+    pub(crate) fn new(
+        run: Run,
+        recorder: Recorder,
+        state: StateDir,
+        workshop: Arc<Workshop>,
+        reporters: Vec<Box<dyn Reporter>>,
+        (messages, notices): (mpsc::UnboundedReceiver<Message>, mpsc::Receiver<Notice>),
+        clock: Clock,
+    ) -> Self {
+        let desk = prompt::Desk::new(workshop.messages.clone());
         Self {
-            run: parts.run,
-            recorder: parts.recorder,
-            state: parts.state,
-            workshop: parts.workshop,
-            reporters: parts.reporters,
-            messages: parts.messages,
-            notices: parts.notices,
-            clock: parts.clock,
+            run,
+            recorder,
+            state,
+            workshop,
+            reporters,
+            messages,
+            notices,
+            clock,
             desk,
             waiting: BTreeMap::new(),
             next_token: 0,
@@ -176,10 +169,7 @@ impl Driver {
 
     fn status(&self) -> u8 {
         match &self.run.state().control {
-            Control::Finished(RunOutcome::Completed) => DONE,
-            Control::Finished(RunOutcome::Failed { code, .. }) => code.exit_status(),
-            Control::Finished(RunOutcome::Refused { .. }) => REFUSED,
-            Control::Finished(RunOutcome::Cancelled { .. }) => INTERRUPTED,
+            Control::Finished(outcome) => exit_of(outcome),
             _ if self.interrupts > 0 => INTERRUPTED,
             _ => PAUSED,
         }
@@ -380,7 +370,6 @@ impl Driver {
                         let _ = reply.send(choice);
                     }
                 }
-                Effect::Stop { lease } => self.tell_to_stop(lease),
                 work => {
                     fail_point("effect.start");
                     self.workshop.start(work, self.run.state());
@@ -390,10 +379,6 @@ impl Driver {
         self.write_document(false)?;
         self.ask_next();
         Ok(())
-    }
-
-    fn tell_to_stop(&mut self, lease: Lease) {
-        self.workshop.start(Effect::Stop { lease }, self.run.state());
     }
 
     /// Writes the state document if it is old, and it is time or has to be.
@@ -408,11 +393,7 @@ impl Driver {
 
     fn write(&mut self, document: &idumb_core::StateDocument) -> Result<()> {
         let begun = Instant::now();
-        let mut text = serde_json::to_vec_pretty(document)?;
-        text.push(b'\n');
-        fail_point("document.before");
-        write_state(&self.state, &text)?;
-        fail_point("document.after");
+        write_document(&self.state, document)?;
         let took = begun.elapsed();
         self.document.old = false;
         self.document.not_before = Some(Instant::now() + took * REST_OF_DOCUMENT);

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::args::{ExecutePhase, Format};
 use crate::clock::{Clock, millis};
 use crate::control::{self, Socket};
-use crate::driver::{Driver, Parts};
+use crate::driver::Driver;
 use crate::established::{Established, recorded_plan};
 use crate::fail_point::fail_point;
 use crate::fault::{self, DONE, Fault};
@@ -305,17 +305,10 @@ impl Opened<'_> {
             host_memory: self.project.config.limits.host_memory,
             stops: Mutex::default(),
         };
-        let parts = Parts {
-            run,
-            recorder,
-            state: self.state.clone(),
-            workshop: Arc::new(workshop),
-            reporters,
-            messages,
-            notices: noticed,
-            clock: self.clock,
-        };
-        Ok((Driver::new(parts), socket))
+        let (state, shop) = (self.state.clone(), Arc::new(workshop));
+        let inbox = (messages, noticed);
+        let driver = Driver::new(run, recorder, state, shop, reporters, inbox, self.clock);
+        Ok((driver, socket))
     }
 
     /// Finishes what runs that went away were about to change. Only who begins anew may leave

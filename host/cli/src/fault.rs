@@ -4,7 +4,7 @@
 
 use std::{fmt, io};
 
-use idumb_core::ErrorCode;
+use idumb_core::{ErrorCode, RunOutcome};
 
 use crate::workshop::is_used_up;
 
@@ -20,6 +20,16 @@ pub(crate) const PAUSED: u8 = 20;
 pub(crate) const REFUSED: u8 = 21;
 /// Exit status: interrupted or cancelled, with the state saved.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The exit status of a run that ended so.
+pub(crate) fn exit_of(outcome: &RunOutcome) -> u8 {
+    match outcome {
+        RunOutcome::Completed => DONE,
+        RunOutcome::Failed { code, .. } => code.exit_status(),
+        RunOutcome::Refused { .. } => REFUSED,
+        RunOutcome::Cancelled { .. } => INTERRUPTED,
+    }
+}
 
 /// Something that stops a command, told so that a person can act on it.
 #[derive(Debug)]

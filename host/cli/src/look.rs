@@ -18,7 +18,7 @@ use crate::args::{Format, Log, Replay, Status, StatusFormat};
 use crate::clock::wall;
 use crate::driver::{LOOK_AGAIN, how_to_answer};
 use crate::established::recorded_plan;
-use crate::fault::{DONE, Fault, INTERRUPTED, PAUSED, REFUSED};
+use crate::fault::{DONE, Fault, PAUSED, exit_of};
 use crate::project::Project;
 use crate::record;
 use crate::report::{self, Paint, Scene, event_line, progress_block};
@@ -55,10 +55,7 @@ impl Looked {
 
     /// The run before its first event, to be folded one by one.
     fn begun(&self, events: &[Stamped]) -> Result<Run> {
-        let config = match record::config_of(&events[..events.len().min(1)]) {
-            Some(config) => config,
-            None => record::recorded_config(&self.journal, &self.row.run)?,
-        };
+        let config = record::config_of(&events[..events.len().min(1)])?;
         Ok(Run::new(self.plan.clone(), config))
     }
 
@@ -83,16 +80,13 @@ pub(crate) fn status(project: Option<&Path>, args: &Status) -> Result<u8> {
         StatusFormat::Json => format!("{}\n", status_json(&run, holder.as_deref())),
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;
-    Ok(if args.wait { exit_of(&run) } else { DONE })
+    Ok(if args.wait { exit_status(&run) } else { DONE })
 }
 
 /// As the run's own process exits when it ends or rests so.
-fn exit_of(run: &Run) -> u8 {
+fn exit_status(run: &Run) -> u8 {
     match &run.state().control {
-        Control::Finished(RunOutcome::Completed) => DONE,
-        Control::Finished(RunOutcome::Failed { code, .. }) => code.exit_status(),
-        Control::Finished(RunOutcome::Refused { .. }) => REFUSED,
-        Control::Finished(RunOutcome::Cancelled { .. }) => INTERRUPTED,
+        Control::Finished(outcome) => exit_of(outcome),
         _ => PAUSED,
     }
 }

@@ -3,8 +3,10 @@
 //! Invariant: what [`Recorder::record`] returns is on the disk.
 
 use anyhow::{Context as _, Result};
-use idumb_core::{Event, Plan, Run, RunConfig, RunId, RunOutcome, SNAPSHOT_FORMAT, Stamped};
-use idumb_journal::{Journal, NewEvent, NewRun, Outcome};
+use idumb_core::{
+    Event, Plan, Run, RunConfig, RunId, RunOutcome, SNAPSHOT_FORMAT, Stamped, StateDocument,
+};
+use idumb_journal::{Journal, NewEvent, NewRun, Outcome, StateDir, write_state};
 
 use crate::fail_point::fail_point;
 
@@ -104,6 +106,16 @@ impl Recorder {
     }
 }
 
+/// Writes the state document, for others to read.
+pub(crate) fn write_document(state: &StateDir, document: &StateDocument) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(document)?;
+    text.push(b'\n');
+    fail_point("document.before");
+    write_state(state, &text)?;
+    fail_point("document.after");
+    Ok(())
+}
+
 /// What a person is told when events cannot be kept.
 fn unrecorded(error: anyhow::Error) -> anyhow::Error {
     error.context("what happened cannot be recorded, so the run stops here")
@@ -196,41 +208,18 @@ pub(crate) fn recover<A>(
     if let Some(saved) = snapshot {
         let tail = recorded_events(journal, id, saved.seq)?;
         let events = saved.seq + tail.len() as u64;
-        let config = match config.clone() {
-            Some(config) => config,
-            None => match config_of(&tail) {
-                Some(config) => config,
-                None => recorded_config(journal, id)?,
-            },
-        };
-        if let Ok(run) = Run::recover_from(plan.clone(), config, &saved.body, &tail) {
+        if let Ok(run) = Run::recover_from(plan.clone(), config.clone(), &saved.body, &tail) {
             return Ok(Recorded { run, events, covered: saved.seq });
         }
     }
     let events = recorded_events(journal, id, 0)?;
-    let config = config.or_else(|| config_of(&events)).context(NO_START)?;
+    let config = config.map_or_else(|| config_of(&events), Ok)?;
     let run = Run::recover(plan, config, &events);
     Ok(Recorded { run, events: events.len() as u64, covered: 0 })
 }
 
-const NO_START: &str = "the journal's run does not begin with its start";
-
 /// How the run was to go, the last time that it began or was taken up.
-pub(crate) fn config_of(events: &[Stamped]) -> Option<RunConfig> {
-    events.iter().rev().find_map(|stamped| match &stamped.event {
-        Event::RunStarted { config, .. } | Event::RunResumed { config } => Some(config.clone()),
-        _ => None,
-    })
-}
-
-/// As [`config_of`], for all events of a run.
-pub(crate) fn recorded_config<A>(journal: &Journal<A>, run: &RunId) -> Result<RunConfig> {
-    let mut found = None;
-    journal.visit(run, 0, |event| {
-        if event.kind == "run_started" || event.kind == "run_resumed" {
-            found = serde_json::from_str::<Stamped>(&event.body).ok().or(found.take());
-        }
-        std::ops::ControlFlow::Continue(())
-    })?;
-    found.as_ref().and_then(|stamped| config_of(std::slice::from_ref(stamped))).context(NO_START)
+pub(crate) fn config_of(events: &[Stamped]) -> Result<RunConfig> {
+    let latest = events.iter().rev().find_map(|stamped| stamped.event.config());
+    latest.cloned().context("the journal's run does not begin with its start")
 }

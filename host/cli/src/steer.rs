@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use idumb_core::{Control, Input, Run, RunId};
-use idumb_journal::{Journal, RunRow, StateDir, write_state};
+use idumb_journal::{Journal, RunRow, StateDir};
 
 use crate::args::{Answer, Cancel, Pause};
 use crate::clock::Clock;
@@ -17,7 +17,6 @@ use crate::control::{self, Reply, Request};
 use crate::driver::refused_answer;
 use crate::established::recorded_plan;
 use crate::execute::held;
-use crate::fail_point::fail_point;
 use crate::fault::{DONE, Fault};
 use crate::project::Project;
 use crate::record::{self, Recorded, Recorder};
@@ -127,12 +126,7 @@ impl Meant {
         run.handle(clock.now(), input);
         let mut recorder = Recorder::going_on(journal, events, covered);
         recorder.record(&mut run)?;
-        let mut document = serde_json::to_vec_pretty(&run.state_document(clock.now()))?;
-        document.push(b'\n');
-        fail_point("document.before");
-        write_state(&self.state, &document)?;
-        fail_point("document.after");
-        Ok(())
+        record::write_document(&self.state, &run.state_document(clock.now()))
     }
 }
 
