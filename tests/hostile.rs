@@ -4,24 +4,21 @@
 //! in its own words, and leaves the project as it was. What a guest can do to files and to
 //! the sandbox is tested a level below, in `host/sandbox/tests`.
 
+#[path = "support/project.rs"]
+mod project;
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::Value;
 
-use support::{difference, idumb, told, tree};
-
-struct Project {
-    temporary: tempfile::TempDir,
-}
+use project::Project;
+use support::{difference, told, tree};
 
 impl Project {
     /// A project whose one task has the misbehaving builder do something.
     fn new(options: &str) -> Self {
-        let project = Self { temporary: tempfile::tempdir().unwrap() };
         let plan = format!(
             r#"
 phase = 1
@@ -38,27 +35,14 @@ options = {{ {options} }}
 exists = "there.txt"
 "#
         );
-        let config = "[agents.evil]\npath = \"agents/evil.wasm\"\nrole = \"builder\"\n";
-        project.put(".idumb/phases/1-test/plan.toml", plan.as_bytes());
-        project.put("idumb.toml", config.as_bytes());
-        project.put("agents/evil.wasm", idumb_test_guests::MISBEHAVING_BUILDER);
+        let project = Self::with(&plan, "");
         project.put("there.txt", b"");
         project.put("out/keep.txt", b"keep\n");
         project
     }
 
-    fn folder(&self) -> PathBuf {
-        self.temporary.path().join("project")
-    }
-
-    fn put(&self, path: &str, bytes: &[u8]) {
-        let path = self.folder().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
     fn idumb(&self, args: &[&str]) -> Output {
-        idumb(&self.folder(), self.temporary.path()).args(args).output().unwrap()
+        self.command(args).output().unwrap()
     }
 
     /// Runs the phase, which must fail with `exit` and leave everything as it was.
@@ -72,16 +56,8 @@ exists = "there.txt"
         output
     }
 
-    /// The events of the latest run.
-    fn events(&self) -> Vec<Value> {
-        let output = self.idumb(&["log", "--format=jsonl"]);
-        assert!(output.status.success(), "{}", told(&output));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
     fn event(&self, kind: &str) -> Value {
-        let events = self.events();
+        let events = self.events(&[]);
         let found = events.iter().find(|event| event["kind"] == kind);
         found.unwrap_or_else(|| panic!("no {kind} in {events:#?}")).clone()
     }

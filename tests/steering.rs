@@ -3,24 +3,23 @@
 //! Invariant: nothing here waits for a time: the builder works until the test puts a file
 //! there, and what another process shows is looked at again until it shows what is awaited.
 
+#[path = "support/project.rs"]
+mod project;
 mod support;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 
-use support::{idumb, told};
+use project::Project;
+use support::told;
 
 /// How often something is looked at before it is given up. Each look is a process of its own.
 const LOOKS: usize = 2000;
 
 const CONFIG: &str = r#"
-[agents.evil]
-path = "agents/evil.wasm"
-role = "builder"
-
 [defaults]
 grace = "1h" # what is told to stop must stop for that reason alone
 "#;
@@ -46,10 +45,6 @@ writes = ["judged.txt"]
 steps = [{ write = "judged.txt", content = "judged\n" }]
 accept = [{ judged = "It is good" }]
 "#;
-
-struct Project {
-    temporary: tempfile::TempDir,
-}
 
 /// A process that runs; it is killed if the test leaves it so.
 struct Live {
@@ -83,34 +78,15 @@ impl Drop for Live {
 
 impl Project {
     fn new(tasks: &[&str]) -> Self {
-        let project = Self { temporary: tempfile::tempdir().unwrap() };
         let plan = format!("phase = 1\ngoal = \"Wait for it.\"\n{}", tasks.concat());
-        project.put(".idumb/phases/1-test/plan.toml", plan.as_bytes());
-        project.put("idumb.toml", CONFIG.as_bytes());
-        project.put("agents/evil.wasm", idumb_test_guests::MISBEHAVING_BUILDER);
+        let project = Self::with(&plan, CONFIG);
         project.put("from.txt", b"from\n");
         project
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.temporary.path().join("project").join(path)
-    }
-
-    fn put(&self, path: &str, bytes: &[u8]) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
     }
 
     /// Lets the builder go on.
     fn go(&self) {
         self.put("go.txt", b"");
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = idumb(&self.path(""), self.temporary.path());
-        command.args(args);
-        command
     }
 
     fn idumb(&self, args: &[&str], exit: i32) -> Output {
@@ -183,21 +159,12 @@ impl Project {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// The events of these kinds of the latest run; none before there is a run.
-    fn events(&self, kinds: &[&str]) -> Vec<Value> {
-        let mut command = self.command(&["log", "--format=jsonl"]);
-        let output = command.args(kinds.iter().flat_map(|kind| ["--kind", kind])).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events.filter(|event| kinds.contains(&event["kind"].as_str().unwrap_or_default())).collect()
-    }
-
     fn count(&self, kind: &str) -> usize {
         self.events(&[kind]).len()
     }
 
     fn made(&self) -> Option<String> {
-        fs::read_to_string(self.path("made.txt")).ok()
+        fs::read_to_string(self.folder().join("made.txt")).ok()
     }
 }
 
@@ -326,6 +293,6 @@ fn what_a_killed_process_left_is_answered_and_given_up_all_the_same() {
     run.is_killed();
     project.says(&["cancel"], 0, "phase-1-r1 is given up; what was integrated stays");
     project.says(&["status"], 0, "Run phase-1-r1 is cancelled");
-    assert_eq!(fs::read_to_string(project.path("judged.txt")).unwrap(), "judged\n");
+    assert_eq!(fs::read_to_string(project.folder().join("judged.txt")).unwrap(), "judged\n");
     assert_eq!(project.made(), None);
 }
