@@ -204,7 +204,7 @@ struct Opened<'a> {
 /// What to do about the phase's latest run.
 enum Start {
     Fresh,
-    Resume(RunId),
+    Resume(Box<Recorded>),
     Nothing(String),
 }
 
@@ -228,9 +228,10 @@ impl Opened<'_> {
                 let run = Run::new(plan, self.settings.config(id, bindings));
                 (run, Recorder::new(journal))
             }
-            Start::Resume(id) => {
+            Start::Resume(recorded) => {
+                let id = recorded.run.config().run.clone();
                 let config = self.settings.config(id, bindings);
-                let (mut run, recorder) = self.recovered(journal, plan, config)?;
+                let (mut run, recorder) = self.taken_up(journal, *recorded, plan, config)?;
                 run.resume(self.clock.now());
                 (run, recorder)
             }
@@ -244,21 +245,21 @@ impl Opened<'_> {
     }
 
     /// The recorded run, bound to the plan and the agents as they are now.
-    fn recovered(
+    fn taken_up(
         &self,
         journal: Journal,
+        recorded: Recorded,
         plan: Plan,
         config: RunConfig,
     ) -> Result<(Run, Recorder)> {
-        let id = config.run.clone();
-        let bound = journal.run(&id)?.map(|row| row.plan_digest);
-        if bound == Some(plan.digest) {
-            let Recorded { run, events, covered } =
-                record::recover(&journal, &id, plan, Some(config))?;
-            return Ok((run, Recorder::going_on(journal, events, covered)));
+        let Recorded { run, events, covered } = recorded;
+        if run.plan().digest == plan.digest {
+            return Ok((run.with_config(config), Recorder::going_on(journal, events, covered)));
         }
+        // What completed tasks read is in their events, not in a snapshot.
+        let id = config.run.clone();
         let mut events = record::recorded_events(&journal, &id, 0)?;
-        let old = Run::recover(recorded_plan(&journal, &id)?, config.clone(), &events);
+        let old = Run::recover(run.plan().clone(), config.clone(), &events);
         let now = self.clock.now();
         let replanned = Stamped { at: now.at, up: now.up, event: old.replan(&plan) };
         let mut recorder = Recorder::going_on(journal, events.len() as u64, 0);
@@ -316,7 +317,7 @@ impl Opened<'_> {
     async fn settle_others(&self, journal: &mut Journal, anew: bool) -> Result<()> {
         for row in journal.runs()?.into_iter().filter(|row| row.outcome.is_none()) {
             let recorded = recorded_plan(journal, &row.run)
-                .and_then(|plan| record::recover(journal, &row.run, plan, None));
+                .and_then(|plan| record::recover(journal, &row.run, plan));
             let Recorded { mut run, events, covered } = match recorded {
                 Ok(recorded) => recorded,
                 Err(error) if anew && error.is::<record::Unknown>() => {
@@ -382,17 +383,17 @@ impl Opened<'_> {
             Some("cancelled") => return Ok(Start::Fresh),
             _ => {}
         }
-        let recorded = record::recover(journal, run, recorded_plan(journal, run)?, None)?.run;
-        if recorded.state().step < Some(WorkflowStep::ExecutionLoop) && !args.resume {
+        let recorded = record::recover(journal, run, recorded_plan(journal, run)?)?;
+        if recorded.run.state().step < Some(WorkflowStep::ExecutionLoop) && !args.resume {
             // It ended before anything was executed: there is nothing that could be lost.
             return Ok(Start::Fresh);
         }
         if !args.resume {
-            return Err(self.could_be_resumed(&recorded, number).into());
+            return Err(self.could_be_resumed(&recorded.run, number).into());
         }
-        let changes = changes(latest, recorded.config(), plan, bindings);
+        let changes = changes(latest, recorded.run.config(), plan, bindings);
         if changes.is_empty() || args.replan {
-            return Ok(Start::Resume(run.clone()));
+            return Ok(Start::Resume(Box::new(recorded)));
         }
         Err(changed(run, &changes, number).into())
     }

@@ -46,7 +46,7 @@ impl Looked {
     }
 
     fn run(&self) -> Result<Run> {
-        Ok(record::recover(&self.journal, &self.row.run, self.plan.clone(), None)?.run)
+        Ok(record::recover(&self.journal, &self.row.run, self.plan.clone())?.run)
     }
 
     fn events(&self, from: u64) -> Result<Vec<Stamped>> {

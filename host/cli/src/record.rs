@@ -197,24 +197,18 @@ pub(crate) struct Recorded {
     pub(crate) covered: u64,
 }
 
-/// Recovers a run as it was recorded, to go on as `config` says, or as it did.
-pub(crate) fn recover<A>(
-    journal: &Journal<A>,
-    id: &RunId,
-    plan: Plan,
-    config: Option<RunConfig>,
-) -> Result<Recorded> {
+/// Recovers a run as it was recorded.
+pub(crate) fn recover<A>(journal: &Journal<A>, id: &RunId, plan: Plan) -> Result<Recorded> {
     let snapshot = journal.snapshot(id)?.filter(|saved| saved.format == SNAPSHOT_FORMAT);
     if let Some(saved) = snapshot {
         let tail = recorded_events(journal, id, saved.seq)?;
         let events = saved.seq + tail.len() as u64;
-        if let Ok(run) = Run::recover_from(plan.clone(), config.clone(), &saved.body, &tail) {
+        if let Ok(run) = Run::recover_from(plan.clone(), None, &saved.body, &tail) {
             return Ok(Recorded { run, events, covered: saved.seq });
         }
     }
     let events = recorded_events(journal, id, 0)?;
-    let config = config.map_or_else(|| config_of(&events), Ok)?;
-    let run = Run::recover(plan, config, &events);
+    let run = Run::recover(plan, config_of(&events)?, &events);
     Ok(Recorded { run, events: events.len() as u64, covered: 0 })
 }
 

@@ -107,8 +107,7 @@ impl Meant {
         let lock = self.state.lock().map_err(held)?;
         let journal = Journal::open(&lock)?;
         let plan = recorded_plan(&journal, &self.row.run)?;
-        let Recorded { mut run, events, covered } =
-            record::recover(&journal, &self.row.run, plan, None)?;
+        let Recorded { mut run, events, covered } = record::recover(&journal, &self.row.run, plan)?;
         let number = self.row.phase.number;
         if run.is_unsettled() {
             return Err(Fault::paused(format!(

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use crate::{CheckpointAt, Plan, Task, TaskId};
 
 /// Where each task is.
-#[expect(clippy::disallowed_types, reason = "it is only looked up, never gone through")]
-type Index = std::collections::HashMap<TaskId, usize>;
+///
+/// It is only looked up, never gone through, so its order does not matter; and by the author of
+/// a plan alone, who would slow down nobody else with names that collide.
+type Index = rustc_hash::FxHashMap<TaskId, usize>;
 
 /// The shape of a plan. Tasks are numbered in the order of the plan.
 #[derive(Debug, Default)]

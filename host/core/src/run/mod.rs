@@ -129,6 +129,12 @@ impl Run {
         run
     }
 
+    /// The same run, to go on as `config` says once it is resumed.
+    #[must_use]
+    pub fn with_config(self, config: RunConfig) -> Self {
+        Self { config, ..self }
+    }
+
     /// Folds one more recorded event in, for whoever only looks.
     pub fn fold(&mut self, stamped: &Stamped) {
         self.state.apply(stamped);
