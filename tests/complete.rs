@@ -1,12 +1,14 @@
 //! No test is forgotten.
 //!
-//! Invariant: every `.rs` file of this folder is a test target of the package `idumb`, and
-//! every folder of `scenarios/` is a scenario.
+//! Invariant: every `.rs` file of this folder, and every `main.rs` a folder below, is a test
+//! target of the package `idumb`; every file beside a `main.rs` is a module of it; and every
+//! folder of `scenarios/` is a scenario.
 
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn every_file_is_a_test_target() {
@@ -16,12 +18,32 @@ fn every_file_is_a_test_target() {
         .filter_map(|line| line.strip_prefix("path = \"../../tests/"))
         .map(|rest| rest.trim_end_matches('"').to_owned())
         .collect();
-    let there: BTreeSet<String> = fs::read_dir(support::tests())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    let there: BTreeSet<String> = names(&support::tests())
+        .map(|name| match support::tests().join(&name).join("main.rs").is_file() {
+            true => format!("{name}/main.rs"),
+            false => name,
+        })
         .filter(|name| name.ends_with(".rs"))
         .collect();
     assert_eq!(declared, there, "host/cli/Cargo.toml declares the left, tests/ holds the right");
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap())
+}
+
+#[test]
+fn every_file_beside_a_main_is_its_module() {
+    for folder in names(&support::tests()).map(|name| support::tests().join(name)) {
+        let Ok(main) = fs::read_to_string(folder.join("main.rs")) else { continue };
+        for name in names(&folder).filter(|name| name != "main.rs") {
+            let module = name.strip_suffix(".rs").unwrap_or_else(|| panic!("{name} is no module"));
+            let declared = main.lines().any(|line| line == format!("mod {module};"));
+            assert!(declared, "{}/main.rs has no `mod {module};`", folder.display());
+        }
+    }
 }
 
 #[test]
@@ -38,13 +60,12 @@ fn every_folder_is_a_scenario() {
     assert!(count > 0, "there are no scenarios");
 }
 
-/// A folder below this one is the scenarios', the guests', or what tests share.
+/// A folder below this one is a target, the scenarios', the guests', or what tests share.
 #[test]
 fn nothing_else_lies_here() {
-    for entry in fs::read_dir(support::tests()).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
+    for name in names(&support::tests()) {
         let known = ["guests", "scenarios", "support", "snapshots"];
-        assert!(name.ends_with(".rs") || known.contains(&name.as_str()), "tests/{name}");
+        let target = support::tests().join(&name).join("main.rs").is_file();
+        assert!(name.ends_with(".rs") || target || known.contains(&name.as_str()), "tests/{name}");
     }
 }
