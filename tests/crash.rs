@@ -143,15 +143,6 @@ accept = [{ exists = "copy.txt" }]
     fs::set_permissions(folder.join("script.sh"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The same, but no task waits for what another one may never bring.
-fn every_change_in_turn(folder: &Path) {
-    every_change(folder);
-    let path = ".idumb/phases/1-work/plan.toml";
-    let plan = fs::read_to_string(folder.join(path)).unwrap();
-    let copy = "id = \"P1-copy\"\n";
-    put(folder, path, plan.replace(copy, &format!("{copy}depends_on = [\"P1-source\"]\n")));
-}
-
 /// Fifty tasks in chains; of every seven, one is rejected at first.
 fn fifty(folder: &Path) {
     let mut last: [Option<String>; 5] = Default::default();
@@ -193,7 +184,6 @@ fn undisturbed(plant: fn(&Path)) -> Ending {
 }
 
 static EVERY_CHANGE: LazyLock<Ending> = LazyLock::new(|| undisturbed(every_change));
-static IN_TURN: LazyLock<Ending> = LazyLock::new(|| undisturbed(every_change_in_turn));
 
 fn die_at(command: &mut Command, place: &str, time: u64) -> Output {
     command.env("IDUMB_FAIL_POINT", format!("{place}@{time}")).output().unwrap()

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 
 use crate::support::told;
 use crate::trial::{Trial, number, say, temporary};
-use crate::{EVERY_CHANGE, IN_TURN, every_change, every_change_in_turn};
+use crate::{EVERY_CHANGE, every_change};
 
 /// Which calls fail by default: the first, and from there every so many.
 const STRIDE: u64 = 23;
@@ -56,49 +56,31 @@ fn failing(
     (output, log.contains("(INJECTED)"))
 }
 
-/// Who may be blamed for the disk's trouble.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Blame {
-    /// The host alone: no agent notices.
-    Host,
-    /// A task as well: its agent was told of an error of its own files, and gave up.
-    Task,
-}
-
 /// A stop that helps: its own exit status, and what to do.
-fn assert_clean(output: &Output, blame: Blame, what: &str) {
+fn assert_clean(output: &Output, what: &str) {
     let (code, stderr) = (output.status.code(), String::from_utf8_lossy(&output.stderr));
     let said = format!("{}{stderr}", String::from_utf8_lossy(&output.stdout));
     assert!(!said.contains("panicked at"), "{what}: {}", told(output));
-    let gave_up = blame == Blame::Task && matches!(code, Some(10..=14));
-    assert!(gave_up || matches!(code, Some(0 | 1 | 20)), "{what}: {}", told(output));
+    assert!(matches!(code, Some(0 | 1 | 20)), "{what}: {}", told(output));
     let advice = ["what to do", "next: ", "go on with"];
     let helps = code == Some(0) || advice.iter().any(|words| said.contains(words));
     assert!(helps, "{what}: it does not say what to do: {}", told(output));
 }
 
-/// Goes on to the end; what a task was blamed for is tried again.
-fn go_on(trial: &Trial, blame: Blame) -> Output {
-    let mut output = trial.to_the_end(|_| {});
-    if blame == Blame::Task && matches!(output.status.code(), Some(10..=14)) {
-        output = trial.to_the_end(|_| {});
-    }
-    output
+/// Has calls fail one after the other, as `IDUMB_CRASH_STRIDE` says; how many did.
+fn fail_each(call: &str, errors: &[&str], only: &[&str]) -> u64 {
+    fail_each_from(1, call, errors, only)
 }
 
-/// Has calls fail one after the other, as `IDUMB_CRASH_STRIDE` says; how many did.
-fn fail_each(call: &str, errors: &[&str], only: &[&str], blame: Blame) -> u64 {
+/// The same from the `from`-th call of each thread on.
+fn fail_each_from(from: u64, call: &str, errors: &[&str], only: &[&str]) -> u64 {
     require_strace();
-    let (plant, undisturbed): (fn(&Path), _) = match blame {
-        Blame::Host => (every_change, &EVERY_CHANGE),
-        Blame::Task => (every_change_in_turn, &IN_TURN),
-    };
     let stride = number("IDUMB_CRASH_STRIDE").unwrap_or(STRIDE);
     let mut failed = 0;
     let mut unclean = Vec::new();
     for error in errors {
-        for time in (1..).step_by(usize::try_from(stride).unwrap().max(1)) {
-            let trial = Trial::new(plant);
+        for time in (from..).step_by(usize::try_from(stride).unwrap().max(1)) {
+            let trial = Trial::new(every_change);
             let (output, hit) = failing(&trial, &trial.begin(), (call, error, time), only);
             if !hit {
                 break;
@@ -106,9 +88,9 @@ fn fail_each(call: &str, errors: &[&str], only: &[&str], blame: Blame) -> u64 {
             failed += 1;
             let what = format!("{call} number {time} with {error}");
             let tried = std::panic::catch_unwind(|| {
-                assert_clean(&output, blame, &what);
-                let end = go_on(&trial, blame);
-                trial.assert_ends_as(undisturbed, &end, &what);
+                assert_clean(&output, &what);
+                let end = trial.to_the_end(|_| {});
+                trial.assert_ends_as(&EVERY_CHANGE, &end, &what);
             });
             if tried.is_err() {
                 unclean.push(what);
@@ -123,18 +105,18 @@ fn fail_each(call: &str, errors: &[&str], only: &[&str], blame: Blame) -> u64 {
 
 #[test]
 fn a_failing_fsync_stops_cleanly() {
-    fail_each("fsync", &DISK, &[], Blame::Host);
+    fail_each("fsync", &DISK, &[]);
 }
 
 #[test]
 fn a_failing_fdatasync_stops_cleanly() {
-    fail_each("fdatasync", &DISK, &[], Blame::Host);
+    fail_each("fdatasync", &DISK, &[]);
 }
 
 #[test]
 fn a_failing_write_into_the_journal_or_a_file_of_an_attempt_stops_cleanly() {
     // Neither the terminal nor a socket is written to with this call.
-    fail_each("pwrite64", &DISK, &[], Blame::Task);
+    fail_each("pwrite64", &DISK, &[]);
 }
 
 #[test]
@@ -142,33 +124,50 @@ fn a_failing_write_of_the_state_document_stops_cleanly() {
     let state = |name: &str| format!(".idumb/state/{name}");
     let paths = ["state.json.new", ".gitignore", "lock"].map(state);
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    fail_each("write", &DISK, &paths, Blame::Host);
+    fail_each("write", &DISK, &paths);
 }
 
 #[test]
 fn a_failing_rename_stops_cleanly() {
     for call in ["rename", "renameat", "renameat2"] {
-        fail_each(call, &DISK, &[], Blame::Host);
+        fail_each(call, &DISK, &[]);
     }
 }
 
 #[test]
 fn a_failing_removal_stops_cleanly() {
     for call in ["unlink", "unlinkat"] {
-        fail_each(call, &DISK, &[], Blame::Host);
+        fail_each(call, &DISK, &[]);
     }
 }
 
 #[test]
 fn a_failing_making_of_a_folder_stops_cleanly() {
     for call in ["mkdir", "mkdirat"] {
-        fail_each(call, &DISK, &[], Blame::Host);
+        fail_each(call, &DISK, &[]);
     }
 }
 
 #[test]
 fn a_failing_look_into_the_project_stops_cleanly() {
-    fail_each("openat2", &["EIO", "EMFILE"], &[], Blame::Task);
+    fail_each("openat2", &["EIO", "EMFILE"], &[]);
+}
+
+#[test]
+fn a_failing_opening_of_a_file_stops_cleanly() {
+    // The journal, the blobs, the plan; after what the loader of the process opens by itself.
+    fail_each_from(8, "openat", &["EIO", "ENOSPC", "EMFILE"], &[]);
+}
+
+#[test]
+fn a_failing_opening_of_a_file_of_an_attempt_stops_cleanly() {
+    // In these directories: contents that an agent writes, and those that are to be put in place.
+    let tasks = ["create", "replace", "delete", "move", "retry", "source", "copy", "again"];
+    let upper = |task: &&str| [1, 2].map(|epoch| format!(".idumb/state/upper/P1-{task}-{epoch}"));
+    let mut dirs: Vec<String> = tasks.iter().flat_map(upper).collect();
+    dirs.push(".idumb/state/staging".to_owned());
+    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+    fail_each("openat", &["EIO", "ENOSPC", "EMFILE"], &dirs);
 }
 
 /// Fills what is left of a small file system but for some pages, and runs there.
@@ -189,7 +188,7 @@ fn a_full_disk_stops_cleanly() {
         let stride = number("IDUMB_CRASH_STRIDE").unwrap_or(STRIDE);
         let mut pages = 0;
         loop {
-            let trial = Trial::within(disk.path(), every_change_in_turn);
+            let trial = Trial::within(disk.path(), every_change);
             let filler = disk.path().join("filler");
             fill(&filler);
             let file = OpenOptions::new().write(true).open(&filler).unwrap();
@@ -199,9 +198,9 @@ fn a_full_disk_stops_cleanly() {
             let output = trial.begin().output().unwrap();
             fs::remove_file(&filler).unwrap();
             let what = format!("with {pages} pages left");
-            assert_clean(&output, Blame::Task, &what);
-            let end = go_on(&trial, Blame::Task);
-            trial.assert_ends_as(&IN_TURN, &end, &what);
+            assert_clean(&output, &what);
+            let end = go_on(&trial);
+            trial.assert_ends_as(&EVERY_CHANGE, &end, &what);
             fs::remove_dir_all(trial.folder()).unwrap();
             if output.status.success() {
                 assert!(pages > 0, "the disk was not full");

@@ -224,11 +224,10 @@ impl Workshop {
             .map_err(|error| broken(host_trouble("the overlay", &error)))?;
         self.tell(Input::Started { task: work.task.id.clone(), epoch: work.epoch });
         let ended = agent.build(view.clone(), &work.task, &work.context, self.options(work)).await;
-        let outcome = match ended.result {
+        let outcome = match came_to(ended.result, ended.host_error) {
             Ok(outcome) => outcome,
-            Err(broke) => {
+            Err(trouble) => {
                 let (record, log) = (view.record(), ended.log);
-                let trouble = of_guest(broke);
                 return Err(Box::new(BrokenAttempt { trouble, record, log }));
             }
         };
@@ -315,8 +314,8 @@ impl Workshop {
         task.accept.retain(|criterion| !criterion.is_judged());
         let options = self.options(work);
         let ended = agent.validate(view.clone(), candidate, &task, &work.context, options).await;
-        let findings =
-            ended.result.map_err(|broke| of_checker(Role::Validator, of_guest(broke)))?;
+        let findings = came_to(ended.result, ended.host_error)
+            .map_err(|trouble| of_checker(Role::Validator, trouble))?;
         Ok((Examination { findings, evidence: ended.evidence }, view.record()))
     }
 
@@ -376,7 +375,8 @@ impl Workshop {
             let agent = self.agent(name, &stop).await?;
             (asked, agent.check_integration(view, criteria, links, context, options).await)
         };
-        let findings = ended.result.map_err(|broke| of_checker(role, of_guest(broke)))?;
+        let findings = came_to(ended.result, ended.host_error)
+            .map_err(|trouble| of_checker(role, trouble))?;
         Ok((asked, Examination { findings, evidence: ended.evidence }))
     }
 }
@@ -405,10 +405,17 @@ fn stopped() -> Trouble {
     Trouble::Error { message: "it was stopped".to_owned() }
 }
 
-fn of_guest(broke: Broken) -> Trouble {
-    match broke {
-        Broken::Trouble(trouble) => trouble,
-        Broken::Stopped => stopped(),
+/// What a call came to. An error of the host that the agent's files ran into comes before what
+/// the agent made of it: the task is not to blame, and what it answered means nothing.
+fn came_to<T>(
+    result: Result<T, Broken>,
+    host_error: Option<std::io::Error>,
+) -> Result<T, Trouble> {
+    match (result, host_error) {
+        (Err(Broken::Stopped), _) => Err(stopped()),
+        (_, Some(error)) => Err(host_trouble("the files of an agent", &error)),
+        (Err(Broken::Trouble(trouble)), None) => Err(trouble),
+        (Ok(answer), None) => Ok(answer),
     }
 }
 

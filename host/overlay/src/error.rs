@@ -75,6 +75,14 @@ pub enum FsError {
     Unsupported,
 }
 
+impl FsError {
+    /// Whether it is the host's own trouble, which no guest brings about by what it asks for: a
+    /// full or broken disk, no memory or descriptors left.
+    pub fn is_hosts(&self) -> bool {
+        matches!(self, Self::InsufficientSpace | Self::Io(_))
+    }
+}
+
 impl From<Errno> for FsError {
     fn from(errno: Errno) -> Self {
         match errno {
@@ -85,8 +93,9 @@ impl From<Errno> for FsError {
             Errno::XDEV => Self::CrossDevice,
             Errno::EXIST => Self::Exist,
             Errno::FBIG => Self::FileTooLarge,
-            Errno::NOSPC => Self::InsufficientSpace,
-            Errno::INVAL => Self::Invalid,
+            // What the user may have on the disk is no limit of the attempt's.
+            Errno::NOSPC | Errno::DQUOT => Self::InsufficientSpace,
+            Errno::INVAL | Errno::ILSEQ => Self::Invalid,
             Errno::ISDIR => Self::IsDirectory,
             Errno::LOOP => Self::Loop,
             Errno::NAMETOOLONG => Self::NameTooLong,
@@ -94,10 +103,9 @@ impl From<Errno> for FsError {
             Errno::NOTDIR => Self::NotDirectory,
             Errno::NOTEMPTY => Self::NotEmpty,
             Errno::OVERFLOW => Self::Overflow,
-            Errno::DQUOT => Self::Quota,
-            Errno::ROFS => Self::ReadOnly,
             Errno::MLINK => Self::TooManyLinks,
             Errno::NOTSUP => Self::Unsupported,
+            // Read-only included: the disk became so, views answer that by themselves.
             other => Self::Io(other.into()),
         }
     }
@@ -117,6 +125,7 @@ impl From<FsError> for io::Error {
         match error {
             FsError::Io(error) => error,
             FsError::NoEntry => Self::from(io::ErrorKind::NotFound),
+            FsError::InsufficientSpace => Self::from(Errno::NOSPC),
             FsError::Access | FsError::NotPermitted => {
                 Self::new(io::ErrorKind::PermissionDenied, error)
             }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a call ends when its stop is given wherever the guest is, and its store with it.
 
+use std::io;
 use std::sync::Arc;
 
 use idumb_core::{
@@ -45,6 +46,10 @@ pub struct Ended<T> {
     pub evidence: Vec<Evidence>,
     /// What it said and printed, until it ended.
     pub log: Vec<LogLine>,
+    /// The first error of the host's own (a full or broken disk, no memory or descriptors left)
+    /// that its file operations ran into. If there is one, the result says nothing about the
+    /// task, not even if it is an outcome.
+    pub host_error: Option<io::Error>,
 }
 
 /// Why a call has no answer.
@@ -167,8 +172,9 @@ impl Agent {
             },
         };
         let evidence = std::mem::take(&mut store.data_mut().evidence);
+        let host_error = store.data().host_error.take();
         drop(store);
-        Ended { result, evidence, log: log.take() }
+        Ended { result, evidence, log: log.take(), host_error }
     }
 }
 

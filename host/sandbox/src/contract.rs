@@ -73,7 +73,11 @@ impl evidence::Host for Guest {
     fn observe(&mut self, path: String) -> wasmtime::Result<Result<evidence::Observation, String>> {
         let observed = match self.files.view().observe(&path) {
             Ok(observed) => observed,
-            Err(error) => return Ok(Err(format!("`{path}`: {error}"))),
+            Err(error) => {
+                let answer = format!("`{path}`: {error}");
+                self.host_error.note(error);
+                return Ok(Err(answer));
+            }
         };
         let (kind, digest, size) = match &observed {
             Observed::File { digest, size, .. } => {

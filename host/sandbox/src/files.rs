@@ -14,6 +14,7 @@ use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError as WasiError, FsResult};
 
 use crate::guest::Files;
+use crate::host_error::HostError;
 use crate::streams::{FileTrouble, Input, Output};
 
 /// The most bytes that one `read` gives.
@@ -29,6 +30,7 @@ impl HasData for FileSystem {
 /// The file system's part of a guest's state.
 pub(crate) struct FileHost<'a> {
     pub(crate) files: &'a Files,
+    pub(crate) host_error: &'a HostError,
     pub(crate) table: &'a mut ResourceTable,
 }
 
@@ -44,7 +46,7 @@ struct Listing(std::vec::IntoIter<DirEntry>);
 
 type Descriptor = Resource<types::Descriptor>;
 
-fn code(error: &FsError) -> types::ErrorCode {
+pub(crate) fn code(error: &FsError) -> types::ErrorCode {
     use types::ErrorCode as Code;
     match error {
         FsError::Access => Code::Access,
@@ -69,10 +71,6 @@ fn code(error: &FsError) -> types::ErrorCode {
         FsError::TooManyLinks => Code::TooManyLinks,
         FsError::Unsupported => Code::Unsupported,
     }
-}
-
-fn refused(error: FsError) -> WasiError {
-    code(&error).into()
 }
 
 fn descriptor_type(kind: Kind) -> types::DescriptorType {
@@ -129,6 +127,13 @@ fn follows(flags: types::PathFlags) -> bool {
 }
 
 impl FileHost<'_> {
+    /// The guest's answer for an error, after a note if it is the host's own.
+    fn refused(&self, error: FsError) -> WasiError {
+        let code = code(&error);
+        self.host_error.note(error);
+        code.into()
+    }
+
     fn node(&self, fd: &Descriptor) -> FsResult<&Node> {
         let key: Resource<Node> = Resource::new_borrow(fd.rep());
         Ok(self.table.get(&key)?)
@@ -157,7 +162,7 @@ impl FileHost<'_> {
     fn work(&self, operation: &'static str, dir: NodeId, path: &str) -> FsResult<&WorkView> {
         match self.files {
             Files::Work(view) => Ok(view),
-            Files::Read(view) => Err(refused(view.refuse_write(operation, dir, path))),
+            Files::Read(view) => Err(self.refused(view.refuse_write(operation, dir, path))),
         }
     }
 
@@ -166,7 +171,7 @@ impl FileHost<'_> {
             Node::Dir(dir) => self.files.view().stat_node(*dir),
             Node::File(file) => file.stat(),
         }
-        .map_err(refused)
+        .map_err(|error| self.refused(error))
     }
 }
 
@@ -188,7 +193,7 @@ impl types::Host for FileHost<'_> {
         error: Resource<wasmtime::Error>,
     ) -> wasmtime::Result<Option<types::ErrorCode>> {
         let error = self.table.get(&error)?;
-        Ok(error.downcast_ref::<FileTrouble>().map(|trouble| code(&trouble.0)))
+        Ok(error.downcast_ref::<FileTrouble>().map(|trouble| trouble.0))
     }
 }
 
@@ -221,7 +226,7 @@ impl types::HostDescriptor for FileHost<'_> {
     }
 
     async fn set_size(&mut self, fd: Descriptor, size: u64) -> FsResult<()> {
-        self.file(&fd)?.set_len(size).map_err(refused)
+        self.file(&fd)?.set_len(size).map_err(|error| self.refused(error))
     }
 
     async fn set_times(
@@ -232,23 +237,23 @@ impl types::HostDescriptor for FileHost<'_> {
     ) -> FsResult<()> {
         let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
         match self.node(&fd)? {
-            Node::File(file) => file.set_times(accessed, modified).map_err(refused),
+            Node::File(file) => file.set_times(accessed, modified).map_err(|error| self.refused(error)),
             Node::Dir(dir) => {
                 let work = self.work("set-times", *dir, ".")?;
-                work.set_times_node(*dir, accessed, modified).map_err(refused)
+                work.set_times_node(*dir, accessed, modified).map_err(|error| self.refused(error))
             }
         }
     }
 
     async fn read(&mut self, fd: Descriptor, len: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
         let mut buffer = vec![0; len.min(MAX_READ) as usize];
-        let read = self.file(&fd)?.read_at(&mut buffer, offset).map_err(refused)?;
+        let read = self.file(&fd)?.read_at(&mut buffer, offset).map_err(|error| self.refused(error))?;
         buffer.truncate(read);
         Ok((buffer, read == 0 && len > 0))
     }
 
     async fn write(&mut self, fd: Descriptor, buffer: Vec<u8>, offset: u64) -> FsResult<u64> {
-        let written = self.file(&fd)?.write_at(&buffer, offset).map_err(refused)?;
+        let written = self.file(&fd)?.write_at(&buffer, offset).map_err(|error| self.refused(error))?;
         Ok(written as u64)
     }
 
@@ -256,21 +261,21 @@ impl types::HostDescriptor for FileHost<'_> {
         &mut self,
         fd: Descriptor,
     ) -> FsResult<Resource<types::DirectoryEntryStream>> {
-        let entries = self.files.view().read_dir(self.dir(&fd)?).map_err(refused)?;
+        let entries = self.files.view().read_dir(self.dir(&fd)?).map_err(|error| self.refused(error))?;
         let key = self.table.push(Listing(entries.into_iter()))?;
         Ok(Resource::new_own(key.rep()))
     }
 
     async fn sync(&mut self, fd: Descriptor) -> FsResult<()> {
         match self.node(&fd)? {
-            Node::File(file) => file.sync().map_err(refused),
+            Node::File(file) => file.sync().map_err(|error| self.refused(error)),
             Node::Dir(_) => Ok(()),
         }
     }
 
     async fn create_directory_at(&mut self, fd: Descriptor, path: String) -> FsResult<()> {
         let dir = self.dir(&fd)?;
-        self.work("mkdir", dir, &path)?.mkdir(dir, &path).map_err(refused)
+        self.work("mkdir", dir, &path)?.mkdir(dir, &path).map_err(|error| self.refused(error))
     }
 
     async fn stat(&mut self, fd: Descriptor) -> FsResult<types::DescriptorStat> {
@@ -284,7 +289,7 @@ impl types::HostDescriptor for FileHost<'_> {
         path: String,
     ) -> FsResult<types::DescriptorStat> {
         let stat = self.files.view().stat(self.dir(&fd)?, &path, follows(flags));
-        Ok(descriptor_stat(&stat.map_err(refused)?))
+        Ok(descriptor_stat(&stat.map_err(|error| self.refused(error))?))
     }
 
     async fn set_times_at(
@@ -298,7 +303,7 @@ impl types::HostDescriptor for FileHost<'_> {
         let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
         let dir = self.dir(&fd)?;
         let work = self.work("set-times", dir, &path)?;
-        work.set_times(dir, &path, follows(flags), accessed, modified).map_err(refused)
+        work.set_times(dir, &path, follows(flags), accessed, modified).map_err(|error| self.refused(error))
     }
 
     async fn link_at(
@@ -311,7 +316,7 @@ impl types::HostDescriptor for FileHost<'_> {
     ) -> FsResult<()> {
         let (dir, new_dir) = (self.dir(&fd)?, self.dir(&new_fd)?);
         let work = self.work("link", new_dir, &new)?;
-        work.link(dir, &old, follows(flags), new_dir, &new).map_err(refused)
+        work.link(dir, &old, follows(flags), new_dir, &new).map_err(|error| self.refused(error))
     }
 
     async fn open_at(
@@ -336,7 +341,7 @@ impl types::HostDescriptor for FileHost<'_> {
             Files::Read(view) => view.open(dir, &path, follow, wanted),
             Files::Work(view) => view.open(dir, &path, follow, wanted),
         };
-        let node = match opened.map_err(refused)? {
+        let node = match opened.map_err(|error| self.refused(error))? {
             Opened::Dir(dir) => Node::Dir(dir),
             Opened::File(file) => Node::File(file),
         };
@@ -350,12 +355,12 @@ impl types::HostDescriptor for FileHost<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Descriptor, path: String) -> FsResult<String> {
-        self.files.view().read_link(self.dir(&fd)?, &path).map_err(refused)
+        self.files.view().read_link(self.dir(&fd)?, &path).map_err(|error| self.refused(error))
     }
 
     async fn remove_directory_at(&mut self, fd: Descriptor, path: String) -> FsResult<()> {
         let dir = self.dir(&fd)?;
-        self.work("rmdir", dir, &path)?.rmdir(dir, &path).map_err(refused)
+        self.work("rmdir", dir, &path)?.rmdir(dir, &path).map_err(|error| self.refused(error))
     }
 
     async fn rename_at(
@@ -366,17 +371,17 @@ impl types::HostDescriptor for FileHost<'_> {
         new: String,
     ) -> FsResult<()> {
         let (dir, new_dir) = (self.dir(&fd)?, self.dir(&new_fd)?);
-        self.work("rename", dir, &old)?.rename(dir, &old, new_dir, &new).map_err(refused)
+        self.work("rename", dir, &old)?.rename(dir, &old, new_dir, &new).map_err(|error| self.refused(error))
     }
 
     async fn symlink_at(&mut self, fd: Descriptor, old: String, new: String) -> FsResult<()> {
         let dir = self.dir(&fd)?;
-        self.work("symlink", dir, &new)?.symlink(&old, dir, &new).map_err(refused)
+        self.work("symlink", dir, &new)?.symlink(&old, dir, &new).map_err(|error| self.refused(error))
     }
 
     async fn unlink_file_at(&mut self, fd: Descriptor, path: String) -> FsResult<()> {
         let dir = self.dir(&fd)?;
-        self.work("unlink", dir, &path)?.unlink(dir, &path).map_err(refused)
+        self.work("unlink", dir, &path)?.unlink(dir, &path).map_err(|error| self.refused(error))
     }
 
     fn read_via_stream(
@@ -389,7 +394,7 @@ impl types::HostDescriptor for FileHost<'_> {
             Node::File(_) => return Err(types::ErrorCode::BadDescriptor.into()),
             Node::Dir(_) => return Err(types::ErrorCode::IsDirectory.into()),
         };
-        let stream: DynInputStream = Box::new(Input { file, position: offset });
+        let stream: DynInputStream = Box::new(Input { file, position: offset, host_error: self.host_error.clone() });
         Ok(self.table.push(stream)?)
     }
 
@@ -423,7 +428,7 @@ impl types::HostDescriptor for FileHost<'_> {
         path: String,
     ) -> FsResult<types::MetadataHashValue> {
         let stat = self.files.view().stat(self.dir(&fd)?, &path, follows(flags));
-        Ok(metadata_hash(&stat.map_err(refused)?))
+        Ok(metadata_hash(&stat.map_err(|error| self.refused(error))?))
     }
 }
 
@@ -437,7 +442,7 @@ impl FileHost<'_> {
         if !file.writes() {
             return Err(types::ErrorCode::NotPermitted.into());
         }
-        let stream: DynOutputStream = Box::new(Output { file: file.clone(), position });
+        let stream: DynOutputStream = Box::new(Output { file: file.clone(), position, host_error: self.host_error.clone() });
         Ok(self.table.push(stream)?)
     }
 }

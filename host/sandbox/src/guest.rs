@@ -11,6 +11,7 @@ use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
+use crate::host_error::HostError;
 use crate::log::{LogBook, Pipe, Source};
 use crate::{Desk, Limits};
 
@@ -54,6 +55,7 @@ pub(crate) struct Guest {
     pub(crate) candidate: Candidate,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) log: LogBook,
+    pub(crate) host_error: HostError,
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) limits: Limits,
     pub(crate) memory: StoreLimits,
@@ -80,6 +82,7 @@ impl Guest {
             candidate,
             evidence: Vec::new(),
             log,
+            host_error: HostError::default(),
             desk,
             limits,
             memory: StoreLimitsBuilder::new()
@@ -95,7 +98,8 @@ impl Guest {
 
     /// The file system's part of the state.
     pub(crate) fn file_host(&mut self) -> crate::files::FileHost<'_> {
-        crate::files::FileHost { files: &self.files, table: &mut self.table }
+        let Self { files, host_error, table, .. } = self;
+        crate::files::FileHost { files, host_error, table }
     }
 }
 

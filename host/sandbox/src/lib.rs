@@ -13,6 +13,7 @@ mod contract;
 mod engine;
 mod files;
 mod guest;
+mod host_error;
 mod limits;
 mod log;
 mod stop;

@@ -5,24 +5,31 @@
 
 use bytes::{Bytes, BytesMut};
 use idumb_overlay::{FileHandle, FsError};
+use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+use crate::files::code;
+use crate::host_error::HostError;
 
 /// The most that one read gives and one write takes.
 const CHUNK: usize = 1 << 20;
 
-fn failed(error: FsError) -> StreamError {
-    StreamError::LastOperationFailed(wasmtime::Error::from(FileTrouble(error)))
-}
-
 /// Carried by a stream's error, so that `filesystem-error-code` can tell which it was.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct FileTrouble(pub(crate) FsError);
+#[error("{0:?}")]
+pub(crate) struct FileTrouble(pub(crate) ErrorCode);
+
+fn failed(error: FsError, host_error: &HostError) -> StreamError {
+    let trouble = FileTrouble(code(&error));
+    host_error.note(error);
+    StreamError::LastOperationFailed(wasmtime::Error::from(trouble))
+}
 
 /// Reads a file from an offset on.
 pub(crate) struct Input {
     pub(crate) file: FileHandle,
     pub(crate) position: u64,
+    pub(crate) host_error: HostError,
 }
 
 #[wasmtime_wasi::async_trait]
@@ -36,7 +43,8 @@ impl InputStream for Input {
             return Ok(Bytes::new());
         }
         let mut buffer = BytesMut::zeroed(size.min(CHUNK));
-        let read = self.file.read_at(&mut buffer, self.position).map_err(failed)?;
+        let read = self.file.read_at(&mut buffer, self.position);
+        let read = read.map_err(|error| failed(error, &self.host_error))?;
         if read == 0 {
             return Err(StreamError::Closed);
         }
@@ -51,6 +59,7 @@ pub(crate) struct Output {
     pub(crate) file: FileHandle,
     /// `None`: at the end, wherever that is by then.
     pub(crate) position: Option<u64>,
+    pub(crate) host_error: HostError,
 }
 
 #[wasmtime_wasi::async_trait]
@@ -64,7 +73,7 @@ impl OutputStream for Output {
             Some(position) => self.file.write_at(&bytes, position),
             None => self.file.append(&bytes),
         };
-        let written = written.map_err(failed)?;
+        let written = written.map_err(|error| failed(error, &self.host_error))?;
         if let Some(position) = &mut self.position {
             *position += written as u64;
         }

@@ -1,0 +1,27 @@
+//! The first error of the host itself that an agent's file operations ran into.
+//!
+//! Invariant: what is noted stays noted, whatever the agent makes of the error it was told of:
+//! an attempt on a full or broken disk says nothing about the task.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use idumb_overlay::FsError;
+
+/// Where it is noted. Clones are the same place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HostError(Arc<Mutex<Option<io::Error>>>);
+
+impl HostError {
+    /// Keeps `error` if it is the host's own and the first one.
+    pub(crate) fn note(&self, error: FsError) {
+        if error.is_hosts() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+        }
+    }
+
+    /// What was noted, if anything was.
+    pub(crate) fn take(&self) -> Option<io::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
