@@ -4,21 +4,22 @@
 //! the project is what agents change. Without such a place agents are compiled each time.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use idumb_sandbox::Cache;
 
+use crate::apart::apart;
+
 /// Names the folder; empty, there is none.
 const VARIABLE: &str = "IDUMB_CACHE_DIR";
 
-/// The cache for agents that work on the project in `root`, if there is a place for it.
+/// The cache for components that work on the files in `roots`, if there is a place for it.
 ///
 /// Why a folder that the user named cannot be used is told; about the usual one there is
 /// nothing to be done, so nothing is said.
-pub(crate) fn cache(root: &Path) -> Option<Cache> {
+pub(crate) fn cache(roots: &[&Path]) -> Option<Cache> {
     let place = Place::of(|name| std::env::var_os(name))?;
-    match open(&place.folder, root) {
+    match open(&place.folder, roots) {
         Ok(cache) => Some(cache),
         Err(why) if place.named => {
             crate::tell(&format!("idumb: compiled agents are not kept, see {VARIABLE}: {why}"));
@@ -48,37 +49,9 @@ impl Place {
     }
 }
 
-fn open(folder: &Path, root: &Path) -> Result<Cache, String> {
-    let told = |error: io::Error| format!("{}: {error}", folder.display());
-    let place = resolved(folder).map_err(told)?;
-    let root = root.canonicalize().map_err(told)?;
-    if place.starts_with(&root) || root.starts_with(&place) {
-        return Err(format!(
-            "{} is not apart from the project {}, which agents change",
-            place.display(),
-            root.display()
-        ));
-    }
+fn open(folder: &Path, roots: &[&Path]) -> Result<Cache, String> {
+    let place = apart(folder, roots)?;
     Cache::open(&place).map_err(|unusable| unusable.to_string())
-}
-
-/// `folder` by a path without links but perhaps the last part, which opening does not follow.
-/// Nothing of it need be there.
-fn resolved(folder: &Path) -> io::Result<PathBuf> {
-    let folder = std::path::absolute(folder)?;
-    let mut names = Vec::new();
-    let mut above = folder.as_path();
-    loop {
-        let (Some(name), Some(parent)) = (above.file_name(), above.parent()) else {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "it has no name of its own"));
-        };
-        names.push(name);
-        match parent.canonicalize() {
-            Ok(found) => return Ok(names.iter().rev().fold(found, |path, name| path.join(name))),
-            Err(error) if error.kind() == ErrorKind::NotFound => above = parent,
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -126,7 +99,7 @@ mod tests {
     fn a_folder_apart_is_made_and_used() {
         let (_folder, here, root) = project();
         for apart in ["new/cache", "around/cache", "around/project-cache"] {
-            open(&here.join(apart), &root).unwrap();
+            open(&here.join(apart), &[&root]).unwrap();
             assert!(here.join(apart).is_dir());
         }
     }
@@ -148,12 +121,12 @@ mod tests {
             here.join("beside/../around/project/cache"),
         ];
         for folder in folders {
-            let why = open(&folder, &root).unwrap_err();
-            assert!(why.contains("not apart from the project"), "{folder:?}: {why}");
+            let why = open(&folder, &[&root]).unwrap_err();
+            assert!(why.contains("not apart from"), "{folder:?}: {why}");
         }
         assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
         // The project may be named by a link, too.
-        assert!(open(&root.join("cache"), &here.join("link")).is_err());
+        assert!(open(&root.join("cache"), &[&here.join("link")]).is_err());
     }
 
     #[test]
@@ -161,10 +134,10 @@ mod tests {
         let (_folder, here, root) = project();
         symlink(root.join("cache"), here.join("dangling")).unwrap();
         let apart = here.join("apart");
-        open(&apart, &root).unwrap();
+        open(&apart, &[&root]).unwrap();
         symlink(&apart, here.join("link")).unwrap();
         for folder in ["dangling", "dangling/cache", "link", "link/", "missing/../cache", ".."] {
-            assert!(open(&here.join(folder), &root).is_err(), "{folder}");
+            assert!(open(&here.join(folder), &[&root]).is_err(), "{folder}");
         }
         assert!(!root.join("cache").exists(), "it was made through a link");
     }

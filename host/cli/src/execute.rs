@@ -285,7 +285,7 @@ impl Opened<'_> {
         if let Some(memory) = self.project.config.limits.memory {
             limits.memory = usize::try_from(memory).unwrap_or(usize::MAX);
         }
-        let sandbox = match compiled::cache(&self.project.root) {
+        let sandbox = match compiled::cache(&[&self.project.root]) {
             Some(cache) => Sandbox::with_cache(limits, cache)?,
             None => Sandbox::new(limits)?,
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use idumb_core::{
-    AccessRecord, Actor, Control, Event, Grants, Moment, Plan, Prompt, Run, RunConfig, RunOutcome,
+    AccessRecord, Actor, Control, Denial, Event, Grants, Moment, Plan, Prompt, Run, RunConfig, RunOutcome,
     Scope, Stamped, TaskId,
 };
 use idumb_journal::{Journal, Reading, RunRow, StateDir};
@@ -430,7 +430,7 @@ fn files(event: &Event) -> String {
     for path in &record.writes {
         out.push_str(&format!("  wrote   {}\n", printable(path)));
     }
-    for denial in report::denial_texts(&record.denials) {
+    for denial in report::denial_texts(&record.denials, Denial::grant_line) {
         out.push_str(&format!("  {denial}\n"));
     }
     out

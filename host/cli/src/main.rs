@@ -3,8 +3,10 @@
 //! Invariant: results go to standard output, everything else to standard error; every way
 //! out has its exit status, as `idumb --help` lists them.
 
+mod apart;
 mod args;
 mod clock;
+mod command;
 mod compiled;
 mod control;
 mod desk;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::{Cli, Command, Format};
+use crate::args::{Cli, Command, Format, SandboxCommand};
 use crate::fault::{Fault, INTERNAL};
 use crate::report::Paint;
 
@@ -43,9 +45,11 @@ fn main() -> ExitCode {
         Command::ExecutePhase(args) => args.output.format,
         Command::Log(args) => args.output.format,
         Command::Replay(args) => args.output.format,
-        Command::Status(_) | Command::Pause(_) | Command::Cancel(_) | Command::Answer(_) => {
-            Format::Text
-        }
+        Command::Status(_)
+        | Command::Pause(_)
+        | Command::Cancel(_)
+        | Command::Answer(_)
+        | Command::Sandbox(_) => Format::Text,
     };
     let project = cli.project.as_deref();
     let result = match &cli.command {
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Answer(args) => steer::answer(project, args, clock),
         Command::Log(args) => look::log(project, args),
         Command::Replay(args) => look::replay(project, args),
+        Command::Sandbox(SandboxCommand::Run(args)) => command::run(project, args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

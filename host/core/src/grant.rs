@@ -34,7 +34,8 @@ impl fmt::Display for Capability {
 pub const PROTECTED: &[&str] = &[
     "**/.git/**",
     "**/.git",
-    ".idumb/**",
+    "**/.idumb/**",
+    "**/.idumb",
     "idumb.toml",
     ".github/workflows/**",
     ".gitlab-ci.yml",

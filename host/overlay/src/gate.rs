@@ -38,16 +38,32 @@ pub(crate) struct Leave {
 #[derive(Debug)]
 pub(crate) struct Gate {
     grants: Grants,
+    /// Whether everything within the root is granted, as in a plain preopened directory.
+    plain: bool,
     memo: Mutex<HashMap<Box<str>, Leave>>,
 }
 
 impl Gate {
     pub(crate) fn new(grants: Grants) -> Self {
-        Self { grants, memo: Mutex::default() }
+        Self { grants, plain: false, memo: Mutex::default() }
+    }
+
+    /// A gate for a directory that was given away as a whole: no name in it is protected, and a
+    /// link may be made whatever it says. Where links lead is for resolving to decide, as ever.
+    pub(crate) fn plain() -> Self {
+        Self { plain: true, ..Self::new(Grants::default()) }
+    }
+
+    /// Whether the directory was given away as a whole.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// What is allowed at `path`: resolved, relative, no dots; the root is the empty text.
     pub(crate) fn leave(&self, path: &str) -> Leave {
+        if self.plain && !path.starts_with(STAGED) {
+            return Leave { sight: Sight::Readable, no_write: None, no_dir: None };
+        }
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leave) = memo.get(path) {
             return *leave;

@@ -142,7 +142,12 @@ pub struct WorkView {
 impl ReadView {
     /// The base as it is, through `grants`; their write patterns give no more than reading.
     pub fn of_base(base: &Base, grants: Grants) -> Self {
-        Self(Arc::new(Shared::new(base, grants, Tree::new(), Quota::default())))
+        Self(Arc::new(Shared::new(base, Gate::new(grants), Tree::new(), Quota::default())))
+    }
+
+    /// The base as it is, all of it, as a plain preopened directory shows it: protected names too.
+    pub fn plain(base: &Base) -> Self {
+        Self(Arc::new(Shared::new(base, Gate::plain(), Tree::new(), Quota::default())))
     }
 
     /// The base with the after sides of `change_set` in it, through `grants`.
@@ -157,7 +162,7 @@ impl ReadView {
         grants: Grants,
     ) -> io::Result<Self> {
         let tree = candidate::tree(base, change_set, &blobs)?;
-        Ok(Self(Arc::new(Shared::new(base, grants, tree, Quota::default()))))
+        Ok(Self(Arc::new(Shared::new(base, Gate::new(grants), tree, Quota::default()))))
     }
 
     /// The project's root.
@@ -203,7 +208,20 @@ impl WorkView {
     /// # Errors
     /// Whatever opening or making `upper_dir` gives.
     pub fn new(base: &Base, upper_dir: &Path, grants: Grants, quota: Quota) -> io::Result<Self> {
-        let shared = Shared::new(base, grants, Tree::new(), quota);
+        Self::behind(Gate::new(grants), base, upper_dir, quota)
+    }
+
+    /// A fresh view of all of `base`, which behaves as a plain preopened directory does: no name
+    /// is protected, and any link may be made (it leads nowhere if it leads out).
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn plain(base: &Base, upper_dir: &Path, quota: Quota) -> io::Result<Self> {
+        Self::behind(Gate::plain(), base, upper_dir, quota)
+    }
+
+    fn behind(gate: Gate, base: &Base, upper_dir: &Path, quota: Quota) -> io::Result<Self> {
+        let shared = Shared::new(base, gate, Tree::new(), quota);
         let upper = Upper::create_in(upper_dir, Arc::clone(&shared.meter))?;
         Ok(Self { view: ReadView(Arc::new(shared)), upper: Arc::new(upper) })
     }
@@ -238,10 +256,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(base: &Base, grants: Grants, tree: Tree, quota: Quota) -> Self {
+    fn new(base: &Base, gate: Gate, tree: Tree, quota: Quota) -> Self {
         Self {
             base: base.clone(),
-            gate: Gate::new(grants),
+            gate,
             recorder: Recorder::default(),
             meter: Arc::new(Meter::new(quota)),
             tree: Mutex::new(tree),

@@ -258,7 +258,8 @@ fn size(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<u64, Told> {
     })
 }
 
-fn bytes(text: &str) -> Option<u64> {
+/// An amount of memory, in bytes, as people write it: `256MiB`, or a number of bytes.
+pub fn bytes(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     let factor: u64 = match unit.trim_start() {

@@ -14,7 +14,8 @@ use wasmtime::{Store, Trap};
 
 use crate::contract::types;
 use crate::engine::{export_name, whole};
-use crate::guest::{Candidate, Files, Guest};
+use crate::guest::{Candidate, Guest};
+use crate::seat::Files;
 use crate::{Context, Desk, Limits, Outcome, Stop, wire};
 
 /// A component that was checked and compiled for a role.
@@ -158,7 +159,7 @@ impl Agent {
         let guest = Guest::new(files, candidate, options.desk, self.limits);
         let log = guest.log.clone();
         let mut store = Store::new(self.pre.engine(), guest);
-        store.limiter(|guest| &mut guest.memory);
+        store.limiter(|guest| &mut guest.seat.memory);
         store.epoch_deadline_async_yield_and_update(1);
         let running = run::<P, R>(&mut store, &self.pre, export_name(self.role), args);
         let result = tokio::select! {
@@ -172,7 +173,7 @@ impl Agent {
             },
         };
         let evidence = std::mem::take(&mut store.data_mut().evidence);
-        let host_error = store.data().host_error.take();
+        let host_error = store.data().seat.host_error.take();
         drop(store);
         Ended { result, evidence, log: log.take(), host_error }
     }
@@ -200,7 +201,7 @@ where
 }
 
 /// What a person can make of a trap: its cause, without the guest's stack.
-fn trap_text(error: &wasmtime::Error) -> String {
+pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return format!("it called exit({})", exit.0);
     }

@@ -71,11 +71,11 @@ impl Guest {
 
 impl evidence::Host for Guest {
     fn observe(&mut self, path: String) -> wasmtime::Result<Result<evidence::Observation, String>> {
-        let observed = match self.files.view().observe(&path) {
+        let observed = match self.project().observe(&path) {
             Ok(observed) => observed,
             Err(error) => {
                 let answer = format!("`{path}`: {error}");
-                self.host_error.note(error);
+                self.seat.host_error.note(error);
                 return Ok(Err(answer));
             }
         };

@@ -7,10 +7,9 @@ use std::hash::{Hash as _, Hasher};
 use std::time::Duration;
 
 use idumb_core::{Digest, Role};
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::types::{ComponentExtern, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine};
-use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
@@ -19,9 +18,11 @@ use wasmtime_wasi::random::WasiRandom;
 use crate::Limits;
 use crate::agent::Agent;
 use crate::cache::Cache;
+use crate::command::Command;
 use crate::contract;
 use crate::files::FileSystem;
 use crate::guest::Guest;
+use crate::seat::Seated;
 
 /// How often a running guest is interrupted to let a stop be noticed.
 const TICK: Duration = Duration::from_millis(5);
@@ -69,6 +70,12 @@ pub enum Refused {
         expected: &'static str,
         /// The role it was to take.
         role: Role,
+        /// What it exports.
+        found: String,
+    },
+    /// It is no command.
+    #[error("it does not export wasi:cli/run 0.2, which a command does (it exports {found})")]
+    NoCommand {
         /// What it exports.
         found: String,
     },
@@ -126,10 +133,6 @@ impl Sandbox {
     /// # Errors
     /// [`Refused`] says what was expected, what was found, and what to do.
     pub fn prepare(&self, role: Role, component: &[u8]) -> Result<Agent, Refused> {
-        let (size, limit) = (component.len(), self.limits.component_bytes);
-        if size > limit {
-            return Err(Refused::TooLarge { size, limit });
-        }
         let digest = Digest::of(component);
         let (compiled, cached) = self.compiled(digest, component)?;
         // All that follows is the same, wherever the code came from.
@@ -142,8 +145,21 @@ impl Sandbox {
         Ok(Agent::new(role, digest, pre, self.limits, cached))
     }
 
+    /// Checks that `component` is a WASI 0.2 command, and compiles it if it is in no cache.
+    ///
+    /// # Errors
+    /// As [`Sandbox::prepare`].
+    pub fn prepare_command(&self, component: &[u8]) -> Result<Command, Refused> {
+        let (compiled, _) = self.compiled(Digest::of(component), component)?;
+        Command::new(&self.engine, &compiled, self.limits)
+    }
+
     /// The compiled component, and whether it was cached.
     fn compiled(&self, digest: Digest, component: &[u8]) -> Result<(Component, bool), Refused> {
+        let (size, limit) = (component.len(), self.limits.component_bytes);
+        if size > limit {
+            return Err(Refused::TooLarge { size, limit });
+        }
         let kept = self.cache.as_ref().map(|cache| (cache, key(&self.engine, digest)));
         if let Some((cache, key)) = kept
             && let Some(loaded) = cache.load(key).and_then(|code| code.into_component(&self.engine))
@@ -260,39 +276,28 @@ fn check_export(
 ) -> Result<&'static str, Refused> {
     let expected = export_name(role);
     let ty = component.component_type();
-    let mut found = Vec::new();
-    for (name, item) in ty.exports(engine) {
-        if name == expected && matches!(item.ty, ComponentItem::ComponentFunc(_)) {
-            return Ok(expected);
-        }
-        found.push(name.to_owned());
+    let is_it = |(name, item): (&str, ComponentExtern)| {
+        name == expected && matches!(item.ty, ComponentItem::ComponentFunc(_))
+    };
+    if ty.exports(engine).any(is_it) {
+        return Ok(expected);
     }
-    let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+    let found = exports(engine, component).join(", ");
     Err(Refused::Export { expected, role, found })
+}
+
+/// The names of what a component exports; "nothing" if that is so.
+pub(crate) fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    let names: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    if names.is_empty() { vec!["nothing".to_owned()] } else { names }
 }
 
 /// Links what the role's world imports, and nothing else.
 fn linker(engine: &Engine, role: Role) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::<Guest>::new(engine);
     let l = &mut linker;
-    wasmtime_wasi_io::add_to_linker_async(l)?;
-    clocks::wall_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
-    random::random::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.ctx().ctx.random())?;
-    random::insecure::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.ctx().ctx.random())?;
-    cli::exit::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::environment::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::stdin::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::stdout::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::terminal_input::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::terminal_output::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::terminal_stdin::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::terminal_stdout::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
-    filesystem::types::add_to_linker::<Guest, FileSystem>(l, Guest::file_host)?;
-    filesystem::preopens::add_to_linker::<Guest, FileSystem>(l, Guest::file_host)?;
+    link_wasi(l)?;
     contract::types::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
     contract::report::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
     contract::evidence::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
@@ -301,6 +306,29 @@ fn linker(engine: &Engine, role: Role) -> wasmtime::Result<Linker<Guest>> {
         contract::change_set::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
     }
     Ok(linker)
+}
+
+/// Links what every guest may import of WASI 0.2: all but sockets, with our own files.
+pub(crate) fn link_wasi<T: Seated + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
+    wasmtime_wasi_io::add_to_linker_async(l)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, T::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, T::clocks)?;
+    random::random::add_to_linker::<T, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    random::insecure::add_to_linker::<T, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    cli::exit::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::environment::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::stdin::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::stdout::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::stderr::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, T::cli)?;
+    filesystem::types::add_to_linker::<T, FileSystem>(l, T::file_host)?;
+    filesystem::preopens::add_to_linker::<T, FileSystem>(l, T::file_host)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError as WasiError, FsResult};
 
-use crate::guest::Files;
 use crate::host_error::HostError;
+use crate::seat::{Files, Mount};
 use crate::streams::{FileTrouble, Input, Output};
 
 /// The most bytes that one `read` gives.
@@ -29,16 +29,31 @@ impl HasData for FileSystem {
 
 /// The file system's part of a guest's state.
 pub(crate) struct FileHost<'a> {
-    pub(crate) files: &'a Files,
+    pub(crate) mounts: &'a [Mount],
     pub(crate) host_error: &'a HostError,
     pub(crate) table: &'a mut ResourceTable,
 }
 
 /// What stands behind a guest's `descriptor`.
 #[derive(Clone)]
-enum Node {
+struct Node {
+    /// Its place among the mounts.
+    mount: usize,
+    what: Open,
+}
+
+#[derive(Clone)]
+enum Open {
     Dir(NodeId),
     File(FileHandle),
+}
+
+/// A directory that an operation starts from.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    mount: usize,
+    files: &'a Files,
+    dir: NodeId,
 }
 
 /// What stands behind a guest's `directory-entry-stream`.
@@ -114,12 +129,13 @@ fn new_time(time: types::NewTimestamp) -> FsResult<Option<SystemTime>> {
 }
 
 /// Identity and version of a thing, as two numbers.
-fn metadata_hash(stat: &Stat) -> types::MetadataHashValue {
+fn metadata_hash(mount: usize, stat: &Stat) -> types::MetadataHashValue {
     let modified = stat.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     let modified = modified.map_or(0, |since| since.as_nanos() as u64);
     // One round of a multiplicative mix keeps size and time apart.
     let upper = (modified ^ stat.size.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    types::MetadataHashValue { lower: stat.id, upper }
+    // Views number what is in them from the bottom, so the mount goes to the top.
+    types::MetadataHashValue { lower: stat.id ^ (mount as u64) << 48, upper }
 }
 
 fn follows(flags: types::PathFlags) -> bool {
@@ -139,17 +155,26 @@ impl FileHost<'_> {
         Ok(self.table.get(&key)?)
     }
 
-    fn dir(&self, fd: &Descriptor) -> FsResult<NodeId> {
-        match self.node(fd)? {
-            Node::Dir(dir) => Ok(*dir),
-            Node::File(_) => Err(types::ErrorCode::NotDirectory.into()),
+    fn dir(&self, fd: &Descriptor) -> FsResult<Start<'_>> {
+        let Node { mount, what: Open::Dir(dir) } = self.node(fd)? else {
+            return Err(types::ErrorCode::NotDirectory.into());
+        };
+        Ok(Start { mount: *mount, files: &self.mounts[*mount].files, dir: *dir })
+    }
+
+    /// Two directories for one operation, which cannot go from one mount to another.
+    fn dirs(&self, one: &Descriptor, other: &Descriptor) -> FsResult<(Start<'_>, Start<'_>)> {
+        let (one, other) = (self.dir(one)?, self.dir(other)?);
+        if one.mount != other.mount {
+            return Err(types::ErrorCode::CrossDevice.into());
         }
+        Ok((one, other))
     }
 
     fn file(&self, fd: &Descriptor) -> FsResult<&FileHandle> {
-        match self.node(fd)? {
-            Node::File(file) => Ok(file),
-            Node::Dir(_) => Err(types::ErrorCode::BadDescriptor.into()),
+        match &self.node(fd)?.what {
+            Open::File(file) => Ok(file),
+            Open::Dir(_) => Err(types::ErrorCode::BadDescriptor.into()),
         }
     }
 
@@ -159,27 +184,50 @@ impl FileHost<'_> {
     }
 
     /// The view with the write path, where there is one; else the refusal is recorded.
-    fn work(&self, operation: &'static str, dir: NodeId, path: &str) -> FsResult<&WorkView> {
-        match self.files {
+    fn work<'a>(
+        &self,
+        operation: &'static str,
+        start: Start<'a>,
+        path: &str,
+    ) -> FsResult<&'a WorkView> {
+        match start.files {
             Files::Work(view) => Ok(view),
-            Files::Read(view) => Err(self.refused(view.refuse_write(operation, dir, path))),
+            Files::Read(view) => {
+                Err(self.refused(view.refuse_write(operation, start.dir, path)))
+            }
         }
     }
 
-    fn stat_of(&self, fd: &Descriptor) -> FsResult<Stat> {
-        match self.node(fd)? {
-            Node::Dir(dir) => self.files.view().stat_node(*dir),
-            Node::File(file) => file.stat(),
-        }
-        .map_err(|error| self.refused(error))
+    fn stat_of(&self, fd: &Descriptor) -> FsResult<(usize, Stat)> {
+        let node = self.node(fd)?;
+        let stat = match &node.what {
+            Open::Dir(dir) => self.mounts[node.mount].files.view().stat_node(*dir),
+            Open::File(file) => file.stat(),
+        };
+        Ok((node.mount, stat.map_err(|error| self.refused(error))?))
+    }
+
+    fn stat_at_path(
+        &self,
+        fd: &Descriptor,
+        flags: types::PathFlags,
+        path: &str,
+    ) -> FsResult<(usize, Stat)> {
+        let start = self.dir(fd)?;
+        let stat = start.files.view().stat(start.dir, path, follows(flags));
+        Ok((start.mount, stat.map_err(|error| self.refused(error))?))
     }
 }
 
 impl preopens::Host for FileHost<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Descriptor, String)>> {
-        let root = self.files.view().root();
-        let key = self.table.push(Node::Dir(root))?;
-        Ok(vec![(Resource::new_own(key.rep()), ".".to_owned())])
+        let mut directories = Vec::new();
+        for (mount, Mount { name, files }) in self.mounts.iter().enumerate() {
+            let what = Open::Dir(files.view().root());
+            let key = self.table.push(Node { mount, what })?;
+            directories.push((Resource::new_own(key.rep()), name.clone()));
+        }
+        Ok(directories)
     }
 }
 
@@ -208,10 +256,11 @@ impl types::HostDescriptor for FileHost<'_> {
 
     async fn get_flags(&mut self, fd: Descriptor) -> FsResult<types::DescriptorFlags> {
         use types::DescriptorFlags as Flags;
-        let writes = matches!(self.files, Files::Work(_));
-        let flags = match self.node(&fd)? {
-            Node::File(file) => [(Flags::READ, file.reads()), (Flags::WRITE, file.writes())],
-            Node::Dir(_) => [(Flags::READ, true), (Flags::MUTATE_DIRECTORY, writes)],
+        let node = self.node(&fd)?;
+        let writes = matches!(self.mounts[node.mount].files, Files::Work(_));
+        let flags = match &node.what {
+            Open::File(file) => [(Flags::READ, file.reads()), (Flags::WRITE, file.writes())],
+            Open::Dir(_) => [(Flags::READ, true), (Flags::MUTATE_DIRECTORY, writes)],
         };
         let held = flags.into_iter().filter(|(_, held)| *held);
         let flags = held.fold(Flags::empty(), |all, (flag, _)| all | flag);
@@ -219,9 +268,9 @@ impl types::HostDescriptor for FileHost<'_> {
     }
 
     async fn get_type(&mut self, fd: Descriptor) -> FsResult<types::DescriptorType> {
-        Ok(match self.node(&fd)? {
-            Node::Dir(_) => types::DescriptorType::Directory,
-            Node::File(_) => types::DescriptorType::RegularFile,
+        Ok(match self.node(&fd)?.what {
+            Open::Dir(_) => types::DescriptorType::Directory,
+            Open::File(_) => types::DescriptorType::RegularFile,
         })
     }
 
@@ -236,13 +285,15 @@ impl types::HostDescriptor for FileHost<'_> {
         modified: types::NewTimestamp,
     ) -> FsResult<()> {
         let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
-        match self.node(&fd)? {
-            Node::File(file) => file.set_times(accessed, modified).map_err(|error| self.refused(error)),
-            Node::Dir(dir) => {
-                let work = self.work("set-times", *dir, ".")?;
-                work.set_times_node(*dir, accessed, modified).map_err(|error| self.refused(error))
+        let set = match &self.node(&fd)?.what {
+            Open::File(file) => file.set_times(accessed, modified),
+            Open::Dir(_) => {
+                let start = self.dir(&fd)?;
+                let work = self.work("set-times", start, ".")?;
+                work.set_times_node(start.dir, accessed, modified)
             }
-        }
+        };
+        set.map_err(|error| self.refused(error))
     }
 
     async fn read(&mut self, fd: Descriptor, len: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
@@ -261,25 +312,28 @@ impl types::HostDescriptor for FileHost<'_> {
         &mut self,
         fd: Descriptor,
     ) -> FsResult<Resource<types::DirectoryEntryStream>> {
-        let entries = self.files.view().read_dir(self.dir(&fd)?).map_err(|error| self.refused(error))?;
+        let start = self.dir(&fd)?;
+        let entries = start.files.view().read_dir(start.dir);
+        let entries = entries.map_err(|error| self.refused(error))?;
         let key = self.table.push(Listing(entries.into_iter()))?;
         Ok(Resource::new_own(key.rep()))
     }
 
     async fn sync(&mut self, fd: Descriptor) -> FsResult<()> {
-        match self.node(&fd)? {
-            Node::File(file) => file.sync().map_err(|error| self.refused(error)),
-            Node::Dir(_) => Ok(()),
+        match &self.node(&fd)?.what {
+            Open::File(file) => file.sync().map_err(|error| self.refused(error)),
+            Open::Dir(_) => Ok(()),
         }
     }
 
     async fn create_directory_at(&mut self, fd: Descriptor, path: String) -> FsResult<()> {
-        let dir = self.dir(&fd)?;
-        self.work("mkdir", dir, &path)?.mkdir(dir, &path).map_err(|error| self.refused(error))
+        let start = self.dir(&fd)?;
+        let made = self.work("mkdir", start, &path)?.mkdir(start.dir, &path);
+        made.map_err(|error| self.refused(error))
     }
 
     async fn stat(&mut self, fd: Descriptor) -> FsResult<types::DescriptorStat> {
-        Ok(descriptor_stat(&self.stat_of(&fd)?))
+        Ok(descriptor_stat(&self.stat_of(&fd)?.1))
     }
 
     async fn stat_at(
@@ -288,8 +342,7 @@ impl types::HostDescriptor for FileHost<'_> {
         flags: types::PathFlags,
         path: String,
     ) -> FsResult<types::DescriptorStat> {
-        let stat = self.files.view().stat(self.dir(&fd)?, &path, follows(flags));
-        Ok(descriptor_stat(&stat.map_err(|error| self.refused(error))?))
+        Ok(descriptor_stat(&self.stat_at_path(&fd, flags, &path)?.1))
     }
 
     async fn set_times_at(
@@ -301,9 +354,10 @@ impl types::HostDescriptor for FileHost<'_> {
         modified: types::NewTimestamp,
     ) -> FsResult<()> {
         let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
-        let dir = self.dir(&fd)?;
-        let work = self.work("set-times", dir, &path)?;
-        work.set_times(dir, &path, follows(flags), accessed, modified).map_err(|error| self.refused(error))
+        let start = self.dir(&fd)?;
+        let work = self.work("set-times", start, &path)?;
+        let set = work.set_times(start.dir, &path, follows(flags), accessed, modified);
+        set.map_err(|error| self.refused(error))
     }
 
     async fn link_at(
@@ -314,9 +368,10 @@ impl types::HostDescriptor for FileHost<'_> {
         new_fd: Descriptor,
         new: String,
     ) -> FsResult<()> {
-        let (dir, new_dir) = (self.dir(&fd)?, self.dir(&new_fd)?);
-        let work = self.work("link", new_dir, &new)?;
-        work.link(dir, &old, follows(flags), new_dir, &new).map_err(|error| self.refused(error))
+        let (from, to) = self.dirs(&fd, &new_fd)?;
+        let work = self.work("link", to, &new)?;
+        let linked = work.link(from.dir, &old, follows(flags), to.dir, &new);
+        linked.map_err(|error| self.refused(error))
     }
 
     async fn open_at(
@@ -327,7 +382,7 @@ impl types::HostDescriptor for FileHost<'_> {
         open: types::OpenFlags,
         flags: types::DescriptorFlags,
     ) -> FsResult<Descriptor> {
-        let dir = self.dir(&fd)?;
+        let start = self.dir(&fd)?;
         let wanted = OpenFlags {
             read: flags.contains(types::DescriptorFlags::READ),
             write: flags.contains(types::DescriptorFlags::WRITE),
@@ -337,15 +392,16 @@ impl types::HostDescriptor for FileHost<'_> {
             directory: open.contains(types::OpenFlags::DIRECTORY),
         };
         let follow = follows(path_flags);
-        let opened = match self.files {
-            Files::Read(view) => view.open(dir, &path, follow, wanted),
-            Files::Work(view) => view.open(dir, &path, follow, wanted),
+        let opened = match start.files {
+            Files::Read(view) => view.open(start.dir, &path, follow, wanted),
+            Files::Work(view) => view.open(start.dir, &path, follow, wanted),
         };
-        let node = match opened.map_err(|error| self.refused(error))? {
-            Opened::Dir(dir) => Node::Dir(dir),
-            Opened::File(file) => Node::File(file),
+        let what = match opened.map_err(|error| self.refused(error))? {
+            Opened::Dir(dir) => Open::Dir(dir),
+            Opened::File(file) => Open::File(file),
         };
-        self.push(node)
+        let mount = start.mount;
+        self.push(Node { mount, what })
     }
 
     fn drop(&mut self, fd: Descriptor) -> wasmtime::Result<()> {
@@ -355,12 +411,15 @@ impl types::HostDescriptor for FileHost<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Descriptor, path: String) -> FsResult<String> {
-        self.files.view().read_link(self.dir(&fd)?, &path).map_err(|error| self.refused(error))
+        let start = self.dir(&fd)?;
+        let target = start.files.view().read_link(start.dir, &path);
+        target.map_err(|error| self.refused(error))
     }
 
     async fn remove_directory_at(&mut self, fd: Descriptor, path: String) -> FsResult<()> {
-        let dir = self.dir(&fd)?;
-        self.work("rmdir", dir, &path)?.rmdir(dir, &path).map_err(|error| self.refused(error))
+        let start = self.dir(&fd)?;
+        let removed = self.work("rmdir", start, &path)?.rmdir(start.dir, &path);
+        removed.map_err(|error| self.refused(error))
     }
 
     async fn rename_at(
@@ -370,18 +429,21 @@ impl types::HostDescriptor for FileHost<'_> {
         new_fd: Descriptor,
         new: String,
     ) -> FsResult<()> {
-        let (dir, new_dir) = (self.dir(&fd)?, self.dir(&new_fd)?);
-        self.work("rename", dir, &old)?.rename(dir, &old, new_dir, &new).map_err(|error| self.refused(error))
+        let (from, to) = self.dirs(&fd, &new_fd)?;
+        let renamed = self.work("rename", from, &old)?.rename(from.dir, &old, to.dir, &new);
+        renamed.map_err(|error| self.refused(error))
     }
 
     async fn symlink_at(&mut self, fd: Descriptor, old: String, new: String) -> FsResult<()> {
-        let dir = self.dir(&fd)?;
-        self.work("symlink", dir, &new)?.symlink(&old, dir, &new).map_err(|error| self.refused(error))
+        let start = self.dir(&fd)?;
+        let made = self.work("symlink", start, &new)?.symlink(&old, start.dir, &new);
+        made.map_err(|error| self.refused(error))
     }
 
     async fn unlink_file_at(&mut self, fd: Descriptor, path: String) -> FsResult<()> {
-        let dir = self.dir(&fd)?;
-        self.work("unlink", dir, &path)?.unlink(dir, &path).map_err(|error| self.refused(error))
+        let start = self.dir(&fd)?;
+        let removed = self.work("unlink", start, &path)?.unlink(start.dir, &path);
+        removed.map_err(|error| self.refused(error))
     }
 
     fn read_via_stream(
@@ -389,10 +451,10 @@ impl types::HostDescriptor for FileHost<'_> {
         fd: Descriptor,
         offset: u64,
     ) -> FsResult<Resource<DynInputStream>> {
-        let file = match self.node(&fd)? {
-            Node::File(file) if file.reads() => file.clone(),
-            Node::File(_) => return Err(types::ErrorCode::BadDescriptor.into()),
-            Node::Dir(_) => return Err(types::ErrorCode::IsDirectory.into()),
+        let file = match &self.node(&fd)?.what {
+            Open::File(file) if file.reads() => file.clone(),
+            Open::File(_) => return Err(types::ErrorCode::BadDescriptor.into()),
+            Open::Dir(_) => return Err(types::ErrorCode::IsDirectory.into()),
         };
         let stream: DynInputStream = Box::new(Input { file, position: offset, host_error: self.host_error.clone() });
         Ok(self.table.push(stream)?)
@@ -412,13 +474,14 @@ impl types::HostDescriptor for FileHost<'_> {
 
     async fn is_same_object(&mut self, a: Descriptor, b: Descriptor) -> wasmtime::Result<bool> {
         match (self.stat_of(&a), self.stat_of(&b)) {
-            (Ok(a), Ok(b)) => Ok(a.id == b.id),
+            (Ok((mount, a)), Ok((other, b))) => Ok(mount == other && a.id == b.id),
             _ => Ok(false),
         }
     }
 
     async fn metadata_hash(&mut self, fd: Descriptor) -> FsResult<types::MetadataHashValue> {
-        Ok(metadata_hash(&self.stat_of(&fd)?))
+        let (mount, stat) = self.stat_of(&fd)?;
+        Ok(metadata_hash(mount, &stat))
     }
 
     async fn metadata_hash_at(
@@ -427,8 +490,8 @@ impl types::HostDescriptor for FileHost<'_> {
         flags: types::PathFlags,
         path: String,
     ) -> FsResult<types::MetadataHashValue> {
-        let stat = self.files.view().stat(self.dir(&fd)?, &path, follows(flags));
-        Ok(metadata_hash(&stat.map_err(|error| self.refused(error))?))
+        let (mount, stat) = self.stat_at_path(&fd, flags, &path)?;
+        Ok(metadata_hash(mount, &stat))
     }
 }
 

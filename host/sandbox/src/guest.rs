@@ -1,35 +1,18 @@
-//! What the store of one call holds.
+//! What the store of one call into an agent holds.
 //!
 //! Invariant: nothing in here outlives the call, and no guest reaches another's.
 
 use std::sync::Arc;
 
 use idumb_core::{Blobs, ChangeSet, Evidence};
-use idumb_overlay::{Base, ReadView, WorkView};
+use idumb_overlay::{Base, ReadView};
 use wasmtime::component::ResourceTable;
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
-use crate::host_error::HostError;
 use crate::log::{LogBook, Pipe, Source};
+use crate::seat::{Files, Mount, Seat, Seated};
 use crate::{Desk, Limits};
-
-/// The files of a guest: by type, only a builder's have a write path.
-pub(crate) enum Files {
-    Read(ReadView),
-    Work(WorkView),
-}
-
-impl Files {
-    /// The reading half, which both have.
-    pub(crate) fn view(&self) -> &ReadView {
-        match self {
-            Self::Read(view) => view,
-            Self::Work(view) => view,
-        }
-    }
-}
 
 /// The candidate that a checking guest may ask about.
 #[derive(Clone, Default)]
@@ -50,17 +33,14 @@ impl Candidate {
     }
 }
 
+/// The state of an agent's store.
 pub(crate) struct Guest {
-    pub(crate) files: Files,
+    pub(crate) seat: Seat,
     pub(crate) candidate: Candidate,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) log: LogBook,
-    pub(crate) host_error: HostError,
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) limits: Limits,
-    pub(crate) memory: StoreLimits,
-    table: ResourceTable,
-    wasi: WasiCtx,
 }
 
 impl Guest {
@@ -72,45 +52,33 @@ impl Guest {
     ) -> Self {
         let log = LogBook::new(&limits);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(Pipe(log.clone(), Source::Stdout))
-            .stderr(Pipe(log.clone(), Source::Stderr))
-            .max_random_size(limits.random_bytes);
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.handles);
-        Self {
-            files,
-            candidate,
-            evidence: Vec::new(),
-            log,
-            host_error: HostError::default(),
-            desk,
-            limits,
-            memory: StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(limits.table_elements)
-                .instances(limits.instances)
-                .trap_on_grow_failure(false)
-                .build(),
-            table,
-            wasi: wasi.build(),
-        }
+        wasi.stdout(Pipe(log.clone(), Source::Stdout)).stderr(Pipe(log.clone(), Source::Stderr));
+        // An agent finds the project where it starts.
+        let project = Mount { name: ".".to_owned(), files };
+        let seat = Seat::new(vec![project], &limits, wasi);
+        Self { seat, candidate, evidence: Vec::new(), log, desk, limits }
     }
 
-    /// The file system's part of the state.
-    pub(crate) fn file_host(&mut self) -> crate::files::FileHost<'_> {
-        let Self { files, host_error, table, .. } = self;
-        crate::files::FileHost { files, host_error, table }
+    /// The project, as the agent sees it.
+    pub(crate) fn project(&self) -> &ReadView {
+        self.seat.mounts[0].files.view()
+    }
+}
+
+impl Seated for Guest {
+    fn seat(&mut self) -> &mut Seat {
+        &mut self.seat
     }
 }
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        self.seat.ctx()
     }
 }
 
 impl IoView for Guest {
     fn table(&mut self) -> &mut ResourceTable {
-        &mut self.table
+        self.seat.table()
     }
 }

@@ -9,6 +9,7 @@
 
 mod agent;
 mod cache;
+mod command;
 mod contract;
 mod engine;
 mod files;
@@ -16,6 +17,7 @@ mod guest;
 mod host_error;
 mod limits;
 mod log;
+mod seat;
 mod stop;
 mod streams;
 mod wire;
@@ -27,9 +29,11 @@ use idumb_core::{Artifact, Attempt, Feedback, LogLine, PhaseId, RunId, TaskId};
 
 pub use agent::{Agent, Broken, CallOptions, Ended};
 pub use cache::{Cache, Unusable};
+pub use command::{Command, CommandOptions, Exit, Ran, Stdio};
 pub use engine::{Refused, Sandbox};
 pub use guest::Candidate;
 pub use limits::Limits;
+pub use seat::{Files, Mount};
 pub use stop::{Stop, Stopper};
 
 /// Where an agent's words go while it works, and where its questions are answered.

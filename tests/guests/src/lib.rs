@@ -16,3 +16,6 @@ pub static MISBEHAVING_BUILDER: &[u8] =
 /// A validator that does what the task's option `do` names.
 pub static MISBEHAVING_VALIDATOR: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/misbehaving-validator.wasm"));
+
+/// A WASI command that does what its arguments say.
+pub static COMMANDER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/commander.wasm"));

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use idumb_core::{ErrorCode, Observed, Parking, TaskId, TaskRecord, Trouble};
+use idumb_core::{Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, Trouble};
 
 use crate::report::denial_texts;
 use crate::report::progress::title;
@@ -26,7 +26,7 @@ pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> Str
         let _ = writeln!(out, "      idumb died {times} times in a row while it ran");
     }
     let latest = record.latest.as_deref();
-    for denial in latest.iter().flat_map(|latest| denial_texts(&latest.record.denials)).take(5) {
+    for denial in latest.iter().flat_map(|latest| denial_texts(&latest.record.denials, Denial::grant_line)).take(5) {
         let _ = writeln!(out, "      {denial}");
     }
     for line in latest.iter().flat_map(|latest| &latest.last_words) {

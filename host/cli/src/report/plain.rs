@@ -117,7 +117,7 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
                 code.cause(),
                 printable(&trouble.to_string())
             );
-            for denial in denial_texts(&record.denials).take(5) {
+            for denial in denial_texts(&record.denials, Denial::grant_line).take(5) {
                 text.push_str(&format!("\n      {denial}"));
             }
             if let Some(next) = aftermath_text(*then) {
@@ -179,7 +179,7 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             printable(path)
         ),
         Event::AttemptSealed { task, sealed, .. } if !sealed.record.denials.is_empty() => {
-            let denials: Vec<String> = denial_texts(&sealed.record.denials)
+            let denials: Vec<String> = denial_texts(&sealed.record.denials, Denial::grant_line)
                 .take(5)
                 .map(|denial| format!("  {} {task}: {denial}", paint.odd("!")))
                 .collect();
@@ -254,19 +254,22 @@ fn judged(what: &str, findings: usize, judgement: &idumb_core::Judgement, paint:
 }
 
 /// Refused requests, in the order of their paths: one text for all ways in which an agent
-/// tried the same.
-pub(crate) fn denial_texts(denials: &[Denial]) -> impl Iterator<Item = String> {
+/// tried the same. `advice` says what would allow one, where anything would.
+pub(crate) fn denial_texts(
+    denials: &[Denial],
+    advice: impl Fn(&Denial) -> Option<String>,
+) -> impl Iterator<Item = String> {
     let same = |a: &Denial, b: &Denial| {
         a.capability == b.capability && a.path == b.path && a.reason == b.reason
     };
-    denials.chunk_by(same).map(|same| {
+    denials.chunk_by(same).map(move |same| {
         let count = same.iter().fold(0, |count: u32, denial| count.saturating_add(denial.count));
-        denial_text(&Denial { count, ..same[0].clone() })
+        denial_text(&Denial { count, ..same[0].clone() }, advice(&same[0]))
     })
 }
 
 /// A refused request: what, why, and what would allow it.
-fn denial_text(denial: &Denial) -> String {
+fn denial_text(denial: &Denial, advice: Option<String>) -> String {
     let times = if denial.count > 1 { format!(" ({} times)", denial.count) } else { String::new() };
     let mut text = format!(
         "denied: {} `{}`{times}: {}",
@@ -274,7 +277,7 @@ fn denial_text(denial: &Denial) -> String {
         printable(&denial.path),
         denial.reason
     );
-    if let Some(line) = denial.grant_line() {
+    if let Some(line) = advice {
         text.push_str(&format!("; to allow it: {}", printable(&line)));
     }
     text
