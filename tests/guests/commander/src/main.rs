@@ -1,10 +1,12 @@
 //! A WASI command that does what its arguments say: it shows what a command gets and may do.
 //!
-//! Invariant: it uses nothing but the standard library, as other people's commands do.
+//! Invariant: but for `script`, which speaks to WASI itself, it uses nothing but the standard
+//! library, as other people's commands do.
 
 #![expect(clippy::print_stdout, reason = "what a command says goes to standard output")]
 #![expect(clippy::disallowed_methods, reason = "in a guest the standard library is the sandbox's")]
 
+mod script;
 mod timing;
 
 use std::io::{self, Read as _, Write as _};
@@ -58,6 +60,11 @@ fn carry_out(words: &[&str]) -> io::Result<()> {
             for part in rest.split(|word| *word == "then") {
                 carry_out(part)?;
             }
+        }
+        ["script"] => {
+            let mut script = String::new();
+            io::stdin().lock().read_to_string(&mut script)?;
+            print!("{}", script::carry_out(&script));
         }
         ["time-small", folder, files] => print!("{}", timing::small(folder, number(files)?)?),
         ["time-stream", path, mib] => print!("{}", timing::stream(path, number(mib)?)?),
