@@ -47,16 +47,16 @@ enum Ended {
 /// Runs a command; answers its exit status.
 pub(crate) fn run(project: Option<&Path>, args: &SandboxRun) -> Result<u8> {
     let component = read(&args.file)?;
-    let dirs = directories(project, args);
-    let hosts: Vec<&Path> = dirs.iter().map(|dir| dir.host.as_path()).collect();
-    let room = Room::enter(&hosts)?;
-    let given = open(&room, &dirs, args)?;
+    let dirs = directories(project, args).into_iter().map(opened).collect::<Result<Vec<_>>>()?;
+    let roots: Vec<&Path> = dirs.iter().map(|(base, _)| base.path()).collect();
+    let room = Room::enter(&roots)?;
+    let cache = crate::compiled::cache(&roots);
+    let given = mounted(&room, &dirs, args)?;
     let mut limits = Limits::default();
     if let Some(memory) = args.memory {
         limits.memory = usize::try_from(memory).unwrap_or(usize::MAX);
     }
-    let roots: Vec<&Path> = given.iter().map(|given| given.base.path()).collect();
-    let sandbox = match crate::compiled::cache(&roots) {
+    let sandbox = match cache {
         Some(cache) => Sandbox::with_cache(limits, cache),
         None => Sandbox::new(limits),
     };
@@ -160,13 +160,17 @@ fn directories(project: Option<&Path>, args: &SandboxRun) -> Vec<DirArg> {
     vec![DirArg { host, guest: ".".to_owned(), read_only: false }]
 }
 
-fn open(room: &Room, dirs: &[DirArg], args: &SandboxRun) -> Result<Vec<Given>> {
+fn opened(dir: DirArg) -> Result<(Base, DirArg)> {
+    let base = Base::open(&dir.host).map_err(|error| {
+        Fault::usage(format!("{}: {error}", dir.host.display()))
+            .hint("name a folder that is there: --dir HOST::GUEST, or -C DIR")
+    })?;
+    Ok((base, dir))
+}
+
+fn mounted(room: &Room, dirs: &[(Base, DirArg)], args: &SandboxRun) -> Result<Vec<Given>> {
     let mut given = Vec::new();
-    for (number, dir) in dirs.iter().enumerate() {
-        let base = Base::open(&dir.host).map_err(|error| {
-            Fault::usage(format!("--dir {}: {error}", dir.host.display()))
-                .hint("name a folder that is there, as HOST::GUEST")
-        })?;
+    for (number, (base, dir)) in dirs.iter().enumerate() {
         let plain = args.read.is_empty() && args.write.is_empty();
         let writes: &[PathGlob] = if dir.read_only { &[] } else { &args.write };
         let grants =
@@ -174,13 +178,13 @@ fn open(room: &Room, dirs: &[DirArg], args: &SandboxRun) -> Result<Vec<Given>> {
         let upper = room.upper(number);
         let work = |view: std::io::Result<WorkView>| view.map(Files::Work);
         let files = match (plain, dir.read_only) {
-            (true, true) => Ok(Files::Read(ReadView::plain(&base))),
-            (true, false) => work(WorkView::plain(&base, &upper, Quota::default())),
-            (false, true) => Ok(Files::Read(ReadView::of_base(&base, grants))),
-            (false, false) => work(WorkView::new(&base, &upper, grants, Quota::default())),
+            (true, true) => Ok(Files::Read(ReadView::plain(base))),
+            (true, false) => work(WorkView::plain(base, &upper, Quota::default())),
+            (false, true) => Ok(Files::Read(ReadView::of_base(base, grants))),
+            (false, false) => work(WorkView::new(base, &upper, grants, Quota::default())),
         };
         let files = files.with_context(|| format!("opening {}", dir.host.display()))?;
-        given.push(Given { base, mount: Mount { name: dir.guest.clone(), files } });
+        given.push(Given { base: base.clone(), mount: Mount { name: dir.guest.clone(), files } });
     }
     Ok(given)
 }

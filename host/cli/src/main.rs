@@ -88,7 +88,13 @@ fn told(error: &anyhow::Error, format: Format) -> u8 {
     let code = fault.and_then(|fault| fault.code).map_or(String::new(), |code| format!("[{code}]"));
     let head = paint.bad(&format!("error{code}"));
     let mut text = format!("{head}: {}\n", fault::told(error).trim_end());
-    for hint in fault.into_iter().flat_map(|fault| &fault.hints) {
+    let io = |cause: &(dyn std::error::Error + 'static)| cause.is::<std::io::Error>();
+    let hints = match fault {
+        Some(fault) => fault.hints.clone(),
+        None if error.chain().any(io) => vec!["see to what it names, then run it again".to_owned()],
+        None => Vec::new(),
+    };
+    for hint in hints {
         text.push_str(&format!("  {}: {hint}\n", paint.strong("what to do")));
     }
     // With standard error gone there is nobody to tell.

@@ -112,9 +112,10 @@ impl FileHandle {
     /// Cuts the file, or lengthens it with zeroes.
     ///
     /// # Errors
-    /// As [`Self::write_at`].
+    /// `Invalid` if it was not opened for writing, as Linux has it; else as [`Self::write_at`].
     pub fn set_len(&self, len: u64) -> Result<(), FsError> {
-        self.0.file.set_len(len, &self.0.base, self.upper()?)
+        let upper = self.upper().map_err(|_| FsError::Invalid)?;
+        self.0.file.set_len(len, &self.0.base, upper)
     }
 
     /// Sets the times that are given.

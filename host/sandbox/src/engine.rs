@@ -276,7 +276,7 @@ fn check_export(
 ) -> Result<&'static str, Refused> {
     let expected = export_name(role);
     let ty = component.component_type();
-    let is_it = |(name, item): (&str, ComponentExtern)| {
+    let is_it = |(name, item): (&str, ComponentExtern<'_>)| {
         name == expected && matches!(item.ty, ComponentItem::ComponentFunc(_))
     };
     if ty.exports(engine).any(is_it) {

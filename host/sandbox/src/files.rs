@@ -503,7 +503,7 @@ impl FileHost<'_> {
     ) -> FsResult<Resource<DynOutputStream>> {
         let file = self.file(fd)?;
         if !file.writes() {
-            return Err(types::ErrorCode::NotPermitted.into());
+            return Err(types::ErrorCode::BadDescriptor.into());
         }
         let stream: DynOutputStream = Box::new(Output { file: file.clone(), position, host_error: self.host_error.clone() });
         Ok(self.table.push(stream)?)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use idumb_core::{Blobs, Digest};
@@ -16,7 +16,7 @@ use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::Command as StockCommand;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
-use wasmtime_wasi::{DirPerms, FilePerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 /// The most bytes that a script may print.
 const MOST: usize = 1 << 20;
@@ -129,7 +129,7 @@ impl Hosts {
         let mut wasi = WasiCtx::builder();
         wasi.args(&["commander", "script"]).stdout(out.clone());
         wasi.stdin(MemoryInputPipe::new(script.to_owned())).allow_blocking_current_thread(true);
-        wasi.preopened_dir(side.root(), ".", DirPerms::all(), FilePerms::all()).unwrap();
+        wasi.preopened_dir(side.root(), ".", FsPerms::ReadWrite).unwrap();
         let state = Stock { table: ResourceTable::new(), wasi: wasi.build() };
         let mut store = Store::new(&self.engine, state);
         self.runtime.block_on(async {

@@ -18,10 +18,33 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
+/// Whether a difference is one that stock wasmtime-wasi is known for, where ours answers as the
+/// contract of `wasi:filesystem` and Linux have it.
+fn is_known(stock: &str, ours: &str) -> bool {
+    let (line, stock) = stock.split_once(" => ").unwrap();
+    let (_, ours) = ours.split_once(" => ").unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[0] {
+        // It holds directories by handles with which no time can be set.
+        "times" if ours == "ok" => code(stock) == Some("bad-descriptor"),
+        // It takes `file/.` for `file`.
+        "stat-at" | "modified" | "hashes" | "times-at" if words.iter().any(|it| it.ends_with("/.")) => {
+            code(stock).is_none() && code(ours) == Some("not-directory")
+        }
+        // It walks paths by itself, so of two faults it may find another one first.
+        _ => code(stock).is_some() && code(ours).is_some(),
+    }
+}
+
+/// The name of the error that an answer is, if it is one.
+fn code(answer: &str) -> Option<&str> {
+    answer.strip_prefix("ErrorCode { code: ").and_then(|rest| rest.split('"').nth(1))
+}
+
 /// The first line in which the answers differ.
 fn difference(stock: &str, ours: &str) -> Option<String> {
     let mut pairs = stock.lines().zip(ours.lines());
-    let differs = pairs.find(|(stock, ours)| stock != ours);
+    let differs = pairs.find(|(stock, ours)| stock != ours && !is_known(stock, ours));
     let lines = (stock.lines().count(), ours.lines().count());
     match differs {
         Some((stock, ours)) => Some(format!("stock: {stock}\nours:  {ours}")),
@@ -61,6 +84,16 @@ fn a_plain_view_is_a_plain_preopened_directory() {
     let hosts = Hosts::new();
     let first = number("IDUMB_PREOPEN_SEED").unwrap_or(1);
     let cases = number("IDUMB_PREOPEN_CASES").unwrap_or(600);
+    if std::env::var_os("IDUMB_PREOPEN_SURVEY").is_some() {
+        for seed in first..first + cases {
+            let script = random(&mut Seeded(seed));
+            if compare(&hosts, &script).is_some() {
+                let script = shrunk(&hosts, &script);
+                eprintln!("=== {seed}\n{script}\n{}", compare(&hosts, &script).unwrap_or_default());
+            }
+        }
+        return;
+    }
     let mut answers = std::collections::BTreeMap::<String, u64>::new();
     for seed in first..first + cases {
         let script = random(&mut Seeded(seed));
@@ -72,7 +105,7 @@ fn a_plain_view_is_a_plain_preopened_directory() {
         for line in hosts.ours(&Side::new(), &script).lines() {
             let (operation, answer) = line.split_once(" => ").unwrap();
             let operation = operation.split(' ').next().unwrap();
-            let code = answer.starts_with("ErrorCode::").then_some(answer).unwrap_or("done");
+            let code = code(answer).unwrap_or("done");
             *answers.entry(format!("{operation} {code}")).or_default() += 1;
         }
     }
@@ -81,9 +114,9 @@ fn a_plain_view_is_a_plain_preopened_directory() {
         "open done", "read done", "write done", "append-stream done", "read-stream done",
         "write-stream done", "size done", "mkdir done", "rmdir done", "unlink done",
         "rename done", "link done", "symlink done", "readlink done", "list done", "stat-at done",
-        "times-at done", "hashes done", "same done", "open ErrorCode::Exist",
-        "open ErrorCode::NoEntry", "open ErrorCode::NotDirectory", "open ErrorCode::Loop",
-        "open ErrorCode::NotPermitted", "rmdir ErrorCode::NotEmpty", "read ErrorCode::BadDescriptor",
+        "times-at done", "hashes done", "same done", "open exist",
+        "open no-entry", "open not-directory", "open loop",
+        "open not-permitted", "rmdir not-empty", "read bad-descriptor",
     ] {
         let count = answers.get(wanted).copied().unwrap_or_default();
         assert!(count > 0 || cases < 600, "{wanted} never came about: {answers:#?}");
@@ -104,7 +137,7 @@ fn what_a_script_says_is_carried_out() {
         [
             "file",
             "5",
-            "\"ello\" true",
+            "\"ello\" false",
             "file 5 bytes 1 names",
             "a:dir b:dir c:file d:link e:link new.txt:file",
             "ok",

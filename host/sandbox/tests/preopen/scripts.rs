@@ -52,7 +52,11 @@ fn line(of: &mut Seeded) -> String {
     match of.below(40) {
         0..=7 => {
             let open = of.pick(&["-", "-", "-", "c", "c", "cx", "t", "ct", "d", "d", "cd"]);
-            let flags = of.pick(&["r", "r", "w", "rw", "rw", "rwm", "rm", "-"]);
+            // Who makes or cuts a file may write to it here, whether or not that was asked for there.
+            let flags = match open.contains(['c', 't']) {
+                true => of.pick(&["w", "rw", "rwm"]),
+                false => of.pick(&["r", "r", "w", "rw", "rw", "rwm", "rm", "-"]),
+            };
             format!("open {d} {follow} {one} {open} {flags}")
         }
         8 => format!("close {d}"),
@@ -63,7 +67,7 @@ fn line(of: &mut Seeded) -> String {
         14 => format!("read-stream {d} {at}"),
         15 => format!("size {d} {at}"),
         16 => format!("times {d} {} {}", of.pick(&["keep", "7"]), of.pick(&["keep", "9", "now"])),
-        17 => format!("times-at {d} {follow} {one} keep {}", of.pick(&["keep", "11", "12"])),
+        17 => format!("times-at {d} {follow} {one} keep {}", of.pick(&["now", "11", "12"])),
         18 => format!("modified {d} {follow} {one}"),
         19 => format!("{} {d}", of.pick(&["sync", "sync-data", "advise", "type", "flags"])),
         20..=22 => format!("mkdir {d} {one}"),

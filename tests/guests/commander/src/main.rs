@@ -1,6 +1,6 @@
 //! A WASI command that does what its arguments say: it shows what a command gets and may do.
 //!
-//! Invariant: but for `script`, which speaks to WASI itself, it uses nothing but the standard
+//! Invariant: but for `script` and `exit`, which speak to WASI, it uses nothing but the standard
 //! library, as other people's commands do.
 
 #![expect(clippy::print_stdout, reason = "what a command says goes to standard output")]
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("error: {error}");
-            ExitCode::from(3)
+            ExitCode::FAILURE
         }
     }
 }
@@ -30,7 +30,8 @@ fn carry_out(words: &[&str]) -> io::Result<()> {
         ["args", rest @ ..] => rest.iter().for_each(|word| println!("{word}")),
         ["env"] => env::vars().for_each(|(name, value)| println!("{name}={value}")),
         ["cat"] => io::copy(&mut io::stdin().lock(), &mut io::stdout().lock()).map(drop)?,
-        ["exit", status] => std::process::exit(number(status)?),
+        // The standard library can only say success or failure.
+        ["exit", status] => wasip2::cli::exit::exit_with_code(number(status)?),
         ["abort"] => std::process::abort(),
         ["spin"] => loop {
             std::hint::spin_loop();
