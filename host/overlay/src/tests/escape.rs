@@ -33,7 +33,7 @@ const SITUATIONS: &[(&str, u64)] = &[
     ("refused: ReadOnlyView", 100),
     ("refused: SpecialFile", 3),
     ("refused: Never", 10),
-    ("links followed", 3),
+    ("links followed", 1),
     ("disturbed", 50),
     ("marks read", 100),
     ("marks seen", 100),
