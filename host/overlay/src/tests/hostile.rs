@@ -281,7 +281,8 @@ fn every_protected_pattern_protects() {
     let samples = [
         ("**/.git/**", "a/.git/config"),
         ("**/.git", "a/.git"),
-        (".idumb/**", ".idumb/state/journal.db"),
+        ("**/.idumb/**", "a/.idumb/state/journal.db"),
+        ("**/.idumb", "a/.idumb"),
         ("idumb.toml", "idumb.toml"),
         (".github/workflows/**", ".github/workflows/ci.yml"),
         (".gitlab-ci.yml", ".gitlab-ci.yml"),

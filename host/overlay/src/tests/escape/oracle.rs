@@ -8,10 +8,19 @@ use idumb_core::Grants;
 use super::overlay::Kind;
 
 /// Protected wherever they stand.
-const ANYWHERE: &[&str] =
-    &[".git", ".GIT", ".g\u{200c}it", ".env", ".Env.local", ".vscode", ".ssh", ".\u{17f}sh"];
+const ANYWHERE: &[&str] = &[
+    ".git",
+    ".GIT",
+    ".g\u{200c}it",
+    ".env",
+    ".Env.local",
+    ".vscode",
+    ".ssh",
+    ".\u{17f}sh",
+    ".idumb",
+];
 /// Protected in the root.
-const IN_ROOT: &[&str] = &["idumb.toml", "IDUMB.toml", ".idumb"];
+const IN_ROOT: &[&str] = &["idumb.toml", "IDUMB.toml"];
 
 /// The grants of one sequence.
 pub(super) struct Oracle {
