@@ -96,7 +96,10 @@ impl Gate {
             Some(_) if self.leads_on(Capability::Read, path, guarded) => Sight::OnTheWay,
             Some(reason) => Sight::Hidden(reason),
         };
-        let no_dir = no_write.filter(|_| !self.leads_on(Capability::Write, path, guarded));
+        // What a policy gives to nobody leads nowhere.
+        let no_dir = no_write.filter(|reason| {
+            *reason == DenialReason::Never || !self.leads_on(Capability::Write, path, guarded)
+        });
         Leave { sight, no_write, no_dir }
     }
 
@@ -137,24 +140,40 @@ fn is_guarded(path: &str) -> bool {
     ends.map(|end| &path[..end]).any(is_protected)
 }
 
-/// Undoes what case-insensitive and normalising file systems ignore: characters without a shape,
-/// and letters whose other case is ASCII.
+/// Undoes what case-insensitive and normalising file systems ignore: characters without a shape
+/// (Default_Ignorable_Code_Point of Unicode), letters whose other case is ASCII, and letters that
+/// full case folding takes for several of ASCII.
 fn fold(path: &str) -> String {
     let shapeless = |c: char| {
         matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
     };
     let letter = |c: char| match c {
         'ſ' => 's',
         'ı' | 'İ' => 'i',
-        'K' => 'k',
+        '\u{212a}' => 'k',
         // Fullwidth forms of ASCII.
         '\u{ff01}'..='\u{ff5e}' => char::from((c as u32 - 0xff01 + 0x21) as u8),
         other => other,
     };
-    path.chars().filter(|c| !shapeless(*c)).map(letter).collect()
+    let mut folded = String::with_capacity(path.len());
+    for c in path.chars().filter(|c| !shapeless(*c)) {
+        match c {
+            'ß' | 'ẞ' => folded.push_str("ss"),
+            'ﬀ' => folded.push_str("ff"),
+            'ﬁ' => folded.push_str("fi"),
+            'ﬂ' => folded.push_str("fl"),
+            'ﬃ' => folded.push_str("ffi"),
+            'ﬄ' => folded.push_str("ffl"),
+            'ﬅ' | 'ﬆ' => folded.push_str("st"),
+            other => folded.push(letter(other)),
+        }
+    }
+    folded
 }
 
 #[cfg(test)]
@@ -192,6 +211,11 @@ mod tests {
             (&all, ".g\u{200c}it/HEAD", Hidden(Protected)),
             (&all, ".gıt/HEAD", Hidden(Protected)),
             (&all, ".\u{17f}sh/id", Hidden(Protected)),
+            (&all, ".ßh/id", Hidden(Protected)),
+            (&all, ".\u{1e9e}H/id", Hidden(Protected)),
+            (&all, ".github/work\u{fb02}ows/ci.yml", Hidden(Protected)),
+            (&all, ".g\u{3164}it/HEAD", Hidden(Protected)),
+            (&all, ".en\u{1160}v", Hidden(Protected)),
             (&all, ".env", Hidden(Protected)),
             (&all, ".env.d/secret", Hidden(Protected)),
             (&all, ".idumb-staged-x", Hidden(Protected)),

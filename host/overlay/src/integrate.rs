@@ -8,6 +8,7 @@
 //! does the tree change: directories from the top, files, deletions, directories to go from the
 //! bottom. If a path turns out to have changed in between, the steps before are undone.
 
+mod call;
 mod check;
 mod slot;
 mod step;
@@ -20,7 +21,7 @@ use std::path::Path;
 use idumb_core::{Blobs, Change, ChangeSet, Digest, Entry};
 
 #[cfg(debug_assertions)]
-pub use self::slot::on_integration_step;
+pub use self::call::on_integration_step;
 use crate::base::{is_absent, parent};
 use crate::{Base, FsError};
 
@@ -191,7 +192,7 @@ fn sync_parents(base: &Base, changes: &[&Change]) -> Result<(), IntegrateError> 
     let dirs: BTreeSet<&str> = changes.iter().map(|change| parent(&change.path)).collect();
     for dir in dirs {
         match base.open_dir(dir) {
-            Ok(fd) => rustix::fs::fsync(fd).map_err(IntegrateError::os(dir))?,
+            Ok(fd) => call::sync(fd).map_err(IntegrateError::os(dir))?,
             // It went itself; its own parent says so.
             Err(errno) if is_absent(errno) => {}
             Err(errno) => return Err(IntegrateError::os(dir)(errno)),

@@ -267,10 +267,19 @@ impl Call<'_> {
         let Some(path) = self.tree.base_path(dir, name)? else {
             return Ok(None);
         };
+        let there = join(&self.tree.path_of(dir)?, name);
+        if self.is_newcomer(&path, &there, Kind::Dir) {
+            return Ok(None);
+        }
         let Some(probe) = self.shared.base.probe(&path)? else {
             self.shared.recorder.saw(&path, Seen::Absent);
             return Ok(None);
         };
+        // Whatever becomes of the request, its answer rests on what stands here.
+        self.shared.recorder.saw(&path, Seen::Metadata);
+        if self.is_newcomer(&path, &there, probe.kind) {
+            return Ok(None);
+        }
         let name: Arc<str> = name.into();
         let origin: Arc<str> = path.into();
         let child = match probe.kind {
@@ -282,6 +291,18 @@ impl Call<'_> {
         let entry = Name { child: Some(child.clone()), in_base: true };
         self.tree.dir_mut(dir)?.names.insert(name, entry);
         Ok(Some(child))
+    }
+
+    /// Whether what stands at `base` in the base, and would be at `path` of the view since a
+    /// directory was renamed, may not be seen where it stands: everything there was granted when
+    /// the directory was renamed, so it came later.
+    pub(crate) fn is_newcomer(&self, base: &str, path: &str, kind: Kind) -> bool {
+        base != path
+            && match self.shared.gate.leave(base).sight {
+                Sight::Readable => false,
+                Sight::OnTheWay => kind != Kind::Dir,
+                Sight::Hidden(_) => true,
+            }
     }
 
     fn base_link(&mut self, origin: Arc<str>) -> Result<Child, FsError> {

@@ -2,11 +2,16 @@
 //!
 //! Invariant: a test's project and upper are its own, so tests do not see each other.
 
+mod chance;
 mod differential;
+mod escape;
 mod grants;
+mod hostile;
 mod paths;
+mod races;
 mod records;
 mod sealing;
+mod serial;
 mod work;
 
 use std::collections::BTreeMap;
@@ -141,6 +146,15 @@ impl Project {
     }
 }
 
+/// Runs a case on kernels with and without `openat2`.
+pub(crate) fn both(files: &[(&str, &str)], case: impl Fn(&Project)) {
+    for openat2 in [true, false] {
+        let mut project = Project::new(files);
+        project.openat2 = openat2;
+        case(&project);
+    }
+}
+
 /// Everything below `root`, by path: what it is, and its content.
 pub(crate) fn tree_of(root: &Path) -> BTreeMap<String, String> {
     let mut tree = BTreeMap::new();
@@ -201,6 +215,15 @@ pub(crate) fn names(view: &ReadView, path: &str) -> Vec<String> {
         panic!("{path} is no directory");
     };
     view.read_dir(node).unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// The names and kinds in a directory, as text.
+pub(crate) fn names_in(view: &ReadView, path: &str) -> Result<String, FsError> {
+    let flags = OpenFlags { directory: true, ..OpenFlags::READ };
+    match view.open(view.root(), path, true, flags)? {
+        Opened::Dir(node) => view.read_dir(node).map(|entries| format!("{entries:?}")),
+        Opened::File(_) => Err(FsError::NotDirectory),
+    }
 }
 
 pub(crate) fn denials(view: &ReadView) -> Vec<Denial> {

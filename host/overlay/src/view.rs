@@ -65,6 +65,13 @@ impl Stat {
         }
     }
 
+    /// As [`Self::take`], unless something else came to stand there: that may not be for the guest.
+    pub(crate) fn take_if_same_kind(&mut self, probe: Option<&Probe>) {
+        if let Some(probe) = probe.filter(|probe| probe.kind == self.kind) {
+            self.take(probe);
+        }
+    }
+
     /// Takes over what the attempt changed.
     pub(crate) fn take_times(&mut self, times: &Times) {
         self.accessed = times.accessed.or(self.accessed);

@@ -4,7 +4,6 @@
 //! what an earlier one left; a slot never holds unfinished content under its own name.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -13,7 +12,7 @@ use idumb_core::{Blobs, ChangeSet, Digest};
 use rustix::fs::{self as rfs, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::IntegrateError;
+use super::{IntegrateError, call};
 use crate::Base;
 use crate::base::{Found, STAGED, found_in, parent};
 
@@ -56,26 +55,8 @@ pub(super) struct Slots<'a> {
 pub(super) struct Slot {
     pub(super) dir: OwnedFd,
     pub(super) name: String,
-}
-
-/// Where a test can have the process die: before each system call that changes a name.
-pub(super) fn tick() {
-    #[cfg(test)]
-    super::tests::tick();
-    #[cfg(debug_assertions)]
-    if let Some(hook) = HOOK.get() {
-        hook();
-    }
-}
-
-#[cfg(debug_assertions)]
-static HOOK: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
-
-/// Has `hook` called before each system call by which an integration changes a name, so that
-/// a test of the whole host can die there. Not in release builds; the first hook stays.
-#[cfg(debug_assertions)]
-pub fn on_integration_step(hook: fn()) {
-    let _ = HOOK.set(hook);
+    /// Nobody but integration uses the name.
+    ours: bool,
 }
 
 impl<'a> Slots<'a> {
@@ -85,7 +66,7 @@ impl<'a> Slots<'a> {
         staging: &Path,
         exchange: bool,
     ) -> Result<Self, IntegrateError> {
-        match rfs::mkdir(staging, Mode::RWXU) {
+        match call::make_private_dir(staging) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(IntegrateError::os("")(errno)),
         }
@@ -107,12 +88,12 @@ impl<'a> Slots<'a> {
             Side::Root => (self.base.open_dir("")?, STAGED),
         };
         let name = format!("{prefix}{}{suffix}", &tag[..32]);
-        Ok(Slot { dir, name })
+        Ok(Slot { dir, name, ours: true })
     }
 
     /// Makes the names in the staging directory durable.
     pub(super) fn sync(&self) -> Result<(), IntegrateError> {
-        rfs::fsync(&self.staging).map_err(IntegrateError::os(""))
+        call::sync(&self.staging).map_err(IntegrateError::os(""))
     }
 }
 
@@ -120,7 +101,7 @@ impl Slot {
     /// The name of the path itself, as a slot.
     pub(super) fn at(base: &Base, path: &str) -> Result<Self, Errno> {
         let dir = base.open_dir(parent(path))?;
-        Ok(Self { dir, name: crate::base::last_name(path).to_owned() })
+        Ok(Self { dir, name: crate::base::last_name(path).to_owned(), ours: false })
     }
 
     pub(super) fn found(&self) -> Result<Option<Found>, crate::FsError> {
@@ -141,48 +122,40 @@ impl Slot {
 
     /// Moves this to a name that must be free.
     pub(super) fn move_to(&self, to: &Self) -> Result<(), Errno> {
-        tick();
-        let flags = RenameFlags::NOREPLACE;
-        match rfs::renameat_with(&self.dir, &self.name, &to.dir, &to.name, flags) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.move_by_link(to),
+        match call::rename_with(self, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.move_plainly(to),
             other => other,
         }
     }
 
-    /// As [`Self::move_to`], where the file system has no such renaming: a second name fails if
-    /// it is taken, which for directories and links must be looked at instead.
-    fn move_by_link(&self, to: &Self) -> Result<(), Errno> {
-        match rfs::linkat(&self.dir, &self.name, &to.dir, &to.name, AtFlags::empty()) {
-            Ok(()) => {
-                tick();
-                rfs::unlinkat(&self.dir, &self.name, AtFlags::empty())
+    /// As [`Self::move_to`], where the file system has no such renaming. Out of the tree, whatever
+    /// is there now has to come, so it is renamed. Into the tree, a second name fails if it is
+    /// taken, which for directories and links must be looked at instead.
+    fn move_plainly(&self, to: &Self) -> Result<(), Errno> {
+        if self.ours {
+            match call::link(self, to) {
+                Ok(()) => return call::unlink(self),
+                Err(Errno::PERM | Errno::NOTSUP) => {}
+                Err(errno) => return Err(errno),
             }
-            Err(Errno::PERM | Errno::NOTSUP) => {
-                match rfs::statat(&to.dir, &to.name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(_) => Err(Errno::EXIST),
-                    Err(Errno::NOENT) => rfs::renameat(&self.dir, &self.name, &to.dir, &to.name),
-                    Err(errno) => Err(errno),
-                }
-            }
+        }
+        match rfs::statat(&to.dir, &to.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(Errno::NOENT) => call::rename(self, to),
             Err(errno) => Err(errno),
         }
     }
 
     /// Exchanges what two names stand for, both of which must be there.
     pub(super) fn exchange(&self, with: &Self) -> Result<(), Errno> {
-        tick();
-        let flags = RenameFlags::EXCHANGE;
-        rfs::renameat_with(&self.dir, &self.name, &with.dir, &with.name, flags)
+        call::rename_with(self, with, RenameFlags::EXCHANGE)
     }
 
     /// Removes what is there, if anything: a file, a link, or an empty directory.
     pub(super) fn remove(&self) -> Result<(), Errno> {
-        tick();
-        match rfs::unlinkat(&self.dir, &self.name, AtFlags::empty()) {
+        match call::unlink(self) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(Errno::ISDIR | Errno::PERM) => {
-                rfs::unlinkat(&self.dir, &self.name, AtFlags::REMOVEDIR)
-            }
+            Err(Errno::ISDIR | Errno::PERM) => call::remove_dir(self),
             Err(errno) => Err(errno),
         }
     }
@@ -194,32 +167,32 @@ impl Slot {
         digest: Digest,
         look: &Look,
     ) -> Result<bool, io::Error> {
-        let part = Self { dir: self.dir.try_clone()?, name: format!("{}.part", self.name) };
+        let part = self.part()?;
         part.remove()?;
-        let flags =
-            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // The process's umask applies, as for any new file of the user's.
         let mode = Mode::from_raw_mode(if look.executable { 0o777 } else { 0o666 });
-        let mut to = File::from(rfs::openat(&part.dir, &part.name, flags, mode)?);
-        tick();
-        io::copy(&mut blobs.open(digest)?, &mut to)?;
+        let mut to = call::make_file(&part, mode)?;
+        call::write(&mut blobs.open(digest)?, &mut to)?;
         look.apply(&to)?;
-        to.sync_all()?;
+        call::sync(&to)?;
         // What is verified is what was written, not what was meant to be.
         io::Seek::rewind(&mut to)?;
         if Digest::of_reader(&to)?.0 != digest {
             part.remove()?;
             return Ok(false);
         }
-        tick();
-        rfs::renameat(&part.dir, &part.name, &self.dir, &self.name)?;
+        call::rename(&part, self)?;
         Ok(true)
     }
 
     /// Removes what a run that was cut short had begun to put here.
     pub(super) fn remove_part(&self) -> io::Result<()> {
-        let dir = self.dir.try_clone()?;
-        Ok(Self { dir, name: format!("{}.part", self.name) }.remove()?)
+        Ok(self.part()?.remove()?)
+    }
+
+    fn part(&self) -> io::Result<Self> {
+        let name = format!("{}.part", self.name);
+        Ok(Self { dir: self.dir.try_clone()?, name, ours: true })
     }
 }
 
@@ -238,8 +211,7 @@ impl Look {
         };
         let own = rfs::fstat(file)?;
         if (own.st_uid, own.st_gid) != owner {
-            let (uid, gid) = (rfs::Uid::from_raw(owner.0), rfs::Gid::from_raw(owner.1));
-            match rfs::fchown(file, Some(uid), Some(gid)) {
+            match call::set_owner(file, owner) {
                 // Only root may: then it belongs to whoever runs this, as with any editor.
                 Ok(()) | Err(Errno::PERM) => {}
                 Err(errno) => return Err(errno),
@@ -251,6 +223,6 @@ impl Look {
             (false, true) => mode & !0o111,
             _ => mode,
         };
-        rfs::fchmod(file, Mode::from_raw_mode(mode))
+        call::set_mode(file, mode)
     }
 }

@@ -4,12 +4,11 @@
 //! it is back.
 
 use idumb_core::{Blobs, Change, Entry};
-use rustix::fs::{self as rfs, Mode};
 use rustix::io::Errno;
 
-use super::IntegrateError;
 use super::check::conflict;
-use super::slot::{ALL, Look, Side, Slot, Slots, Use, tick};
+use super::slot::{ALL, Look, Side, Slot, Slots, Use};
+use super::{IntegrateError, call};
 use crate::Base;
 use crate::base::{Found, is_absent};
 
@@ -136,13 +135,9 @@ impl<'a> Stepper<'a> {
                 }
                 Ok(())
             }
-            Some(Entry::Symlink { target }) => {
-                rfs::symlinkat(target, &slot.dir, &slot.name).map_err(os)
-            }
+            Some(Entry::Symlink { target }) => call::make_symlink(target, slot).map_err(os),
             // A new directory is made in place; one that replaces a file is exchanged for it.
-            Some(Entry::Dir) if change.before.is_some() => {
-                rfs::mkdirat(&slot.dir, &slot.name, Mode::from_raw_mode(0o777)).map_err(os)
-            }
+            Some(Entry::Dir) if change.before.is_some() => call::make_dir(slot).map_err(os),
             Some(Entry::Dir) | None => Ok(()),
         }
     }
@@ -179,8 +174,7 @@ impl<'a> Stepper<'a> {
     }
 
     fn make_dir(&self, change: &Change, place: &Slot) -> Result<Did, IntegrateError> {
-        tick();
-        match rfs::mkdirat(&place.dir, &place.name, Mode::from_raw_mode(0o777)) {
+        match call::make_dir(place) {
             Ok(()) => Ok(Did::MadeDir),
             Err(Errno::EXIST) => Err(self.conflict(change)?),
             Err(errno) => Err(IntegrateError::os(&change.path)(errno)),
@@ -188,8 +182,7 @@ impl<'a> Stepper<'a> {
     }
 
     fn remove_dir(&self, change: &Change, place: &Slot) -> Result<Did, IntegrateError> {
-        tick();
-        match rfs::unlinkat(&place.dir, &place.name, rfs::AtFlags::REMOVEDIR) {
+        match call::remove_dir(place) {
             Ok(()) => Ok(Did::RemovedDir),
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::NOENT) => {
                 Err(self.conflict(change)?)
@@ -316,17 +309,15 @@ impl<'a> Stepper<'a> {
             Ok(same(&slot.found().map_err(IntegrateError::fs(path))?, &change.after))
         };
         match done.what {
-            Did::MadeDir => match rfs::unlinkat(&place.dir, &place.name, rfs::AtFlags::REMOVEDIR) {
+            Did::MadeDir => match call::remove_dir(&place) {
                 // Somebody uses it: it is theirs now.
                 Ok(()) | Err(Errno::NOTEMPTY | Errno::NOENT | Errno::NOTDIR) => Ok(()),
                 Err(errno) => Err(os(errno)),
             },
-            Did::RemovedDir => {
-                match rfs::mkdirat(&place.dir, &place.name, Mode::from_raw_mode(0o777)) {
-                    Ok(()) | Err(Errno::EXIST) => Ok(()),
-                    Err(errno) => Err(os(errno)),
-                }
-            }
+            Did::RemovedDir => match call::make_dir(&place) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(os(errno)),
+            },
             Did::Placed(side) => {
                 let slot = self.slot(path, side, Use::New)?;
                 match place.move_to(&slot) {

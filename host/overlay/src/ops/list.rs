@@ -24,7 +24,7 @@ impl ReadView {
         }
         call.saw(&Child::Dir(node), Seen::Listing);
         let dir = call.tree.path_of(node)?;
-        let entries = call.merged(node)?.into_iter().filter_map(|(name, kind)| {
+        let entries = call.merged(node, &dir)?.into_iter().filter_map(|(name, kind)| {
             let visible = match call.shared.gate.leave(&join(&dir, &name)).sight {
                 Sight::Readable => true,
                 Sight::OnTheWay => kind == Kind::Dir,
@@ -37,13 +37,16 @@ impl ReadView {
 }
 
 impl Call<'_> {
-    /// Every name of a directory that is UTF-8, whoever may see it.
-    fn merged(&mut self, node: NodeId) -> Result<BTreeMap<String, Kind>, FsError> {
+    /// Every name of the directory at `path` that is UTF-8, whoever may see it.
+    fn merged(&mut self, node: NodeId, path: &str) -> Result<BTreeMap<String, Kind>, FsError> {
         let mut entries = BTreeMap::new();
         let dir = self.tree.dir(node)?;
         if let Some(base) = dir.base.as_deref() {
             for listed in self.shared.base.list(base, self.shared.meter.most_listed())? {
-                if let Some(name) = listed.name.filter(|name| !dir.names.contains_key(&**name)) {
+                let Some(name) = listed.name.filter(|name| !dir.names.contains_key(&**name)) else {
+                    continue;
+                };
+                if !self.is_newcomer(&join(base, &name), &join(path, &name), listed.kind) {
                     entries.insert(name, listed.kind);
                 }
             }

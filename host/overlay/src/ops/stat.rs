@@ -116,7 +116,7 @@ impl Call<'_> {
                 let dir = self.tree.dir(*id)?;
                 let mut stat = Stat::new(Kind::Dir, dir.id);
                 if let Some(probe) = dir.base.as_deref().map(|path| base.probe(path)).transpose()? {
-                    probe.iter().for_each(|probe| stat.take(probe));
+                    stat.take_if_same_kind(probe.as_ref());
                 }
                 stat.take_times(&dir.times);
                 Ok(stat)
@@ -125,7 +125,7 @@ impl Call<'_> {
             Child::Link(link) => {
                 let mut stat = Stat::new(Kind::Symlink, link.id);
                 if let Some(probe) = link.origin.as_deref().map(|at| base.probe(at)).transpose()? {
-                    probe.iter().for_each(|probe| stat.take(probe));
+                    stat.take_if_same_kind(probe.as_ref());
                 }
                 stat.size = link.target.len() as u64;
                 link.change(|state| {
@@ -136,7 +136,7 @@ impl Call<'_> {
             }
             Child::Other(other) => {
                 let mut stat = Stat::new(Kind::Other, other.id);
-                base.probe(&other.origin)?.iter().for_each(|probe| stat.take(probe));
+                stat.take_if_same_kind(base.probe(&other.origin)?.as_ref());
                 Ok(stat)
             }
         }

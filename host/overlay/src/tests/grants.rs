@@ -6,48 +6,49 @@ use std::time::SystemTime;
 #[test]
 fn ungranted_is_not_there_and_read_only_is_not_permitted() {
     let files = [("src/a.rs", "a"), ("docs/b.md", "b"), ("secret/c", "c"), ("top", "t")];
-    let project = Project::new(&files);
-    let view = project.work(&["docs/**"], &["src/**"]);
-    let root = view.root();
-    assert_eq!(names(&view, "."), ["docs", "src"]);
-    assert_eq!(read(&view, "docs/b.md").unwrap(), "b");
-    for path in ["secret", "secret/c", "top", "absent", "absent/deep"] {
-        fails(read(&view, path), "NoEntry");
-        fails(view.stat(root, path, false), "NoEntry");
-        fails(view.open(root, path, true, WRITE), "NoEntry");
-        fails(view.unlink(root, path), "NoEntry");
-        fails(view.rmdir(root, path), "NoEntry");
-        fails(view.rename(root, path, root, "src/x"), "NoEntry");
-        fails(view.link(root, path, true, root, "src/x"), "NoEntry");
-        fails(view.read_link(root, path), "NoEntry");
-        fails(view.set_times(root, path, true, Some(SystemTime::now()), None), "NoEntry");
-        fails(view.set_executable(root, path, true), "NoEntry");
-    }
-    // Whether something is there makes no difference to what creating answers.
-    for path in ["top", "absent"] {
-        fails(view.open(root, path, true, CREATE), "NotPermitted");
-        let exclusive = OpenFlags { exclusive: true, ..CREATE };
-        fails(view.open(root, path, true, exclusive), "NotPermitted");
-        fails(view.mkdir(root, path), "NotPermitted");
-        fails(view.symlink("x", root, path), "NotPermitted");
-        fails(view.rename(root, "src/a.rs", root, path), "NotPermitted");
-        fails(view.link(root, "src/a.rs", true, root, path), "NotPermitted");
-    }
-    fails(view.open(root, "secret/new", true, CREATE), "NoEntry");
-    {
-        let path = "docs/b.md";
-        fails(view.open(root, path, true, WRITE), "NotPermitted");
-        fails(view.open(root, path, true, CREATE), "NotPermitted");
-        fails(view.unlink(root, path), "NotPermitted");
-        fails(view.rename(root, path, root, "src/b.md"), "NotPermitted");
-        fails(view.rename(root, "src/a.rs", root, path), "NotPermitted");
-        fails(view.set_times(root, path, true, None, Some(SystemTime::now())), "NotPermitted");
-        fails(view.set_executable(root, path, true), "NotPermitted");
-    }
-    fails(view.open(root, "docs/new", true, CREATE), "NotPermitted");
-    fails(view.rmdir(root, "docs"), "NotPermitted");
-    fails(view.rename(root, "docs", root, "src/docs"), "NotPermitted");
-    assert!(project.seal(view).change_set.changes.is_empty());
+    both(&files, |project| {
+        let view = project.work(&["docs/**"], &["src/**"]);
+        let root = view.root();
+        assert_eq!(names(&view, "."), ["docs", "src"]);
+        assert_eq!(read(&view, "docs/b.md").unwrap(), "b");
+        for path in ["secret", "secret/c", "top", "absent", "absent/deep"] {
+            fails(read(&view, path), "NoEntry");
+            fails(view.stat(root, path, false), "NoEntry");
+            fails(view.open(root, path, true, WRITE), "NoEntry");
+            fails(view.unlink(root, path), "NoEntry");
+            fails(view.rmdir(root, path), "NoEntry");
+            fails(view.rename(root, path, root, "src/x"), "NoEntry");
+            fails(view.link(root, path, true, root, "src/x"), "NoEntry");
+            fails(view.read_link(root, path), "NoEntry");
+            fails(view.set_times(root, path, true, Some(SystemTime::now()), None), "NoEntry");
+            fails(view.set_executable(root, path, true), "NoEntry");
+        }
+        // Whether something is there makes no difference to what creating answers.
+        for path in ["top", "absent"] {
+            fails(view.open(root, path, true, CREATE), "NotPermitted");
+            let exclusive = OpenFlags { exclusive: true, ..CREATE };
+            fails(view.open(root, path, true, exclusive), "NotPermitted");
+            fails(view.mkdir(root, path), "NotPermitted");
+            fails(view.symlink("x", root, path), "NotPermitted");
+            fails(view.rename(root, "src/a.rs", root, path), "NotPermitted");
+            fails(view.link(root, "src/a.rs", true, root, path), "NotPermitted");
+        }
+        fails(view.open(root, "secret/new", true, CREATE), "NoEntry");
+        {
+            let path = "docs/b.md";
+            fails(view.open(root, path, true, WRITE), "NotPermitted");
+            fails(view.open(root, path, true, CREATE), "NotPermitted");
+            fails(view.unlink(root, path), "NotPermitted");
+            fails(view.rename(root, path, root, "src/b.md"), "NotPermitted");
+            fails(view.rename(root, "src/a.rs", root, path), "NotPermitted");
+            fails(view.set_times(root, path, true, None, Some(SystemTime::now())), "NotPermitted");
+            fails(view.set_executable(root, path, true), "NotPermitted");
+        }
+        fails(view.open(root, "docs/new", true, CREATE), "NotPermitted");
+        fails(view.rmdir(root, "docs"), "NotPermitted");
+        fails(view.rename(root, "docs", root, "src/docs"), "NotPermitted");
+        assert!(project.seal(view).change_set.changes.is_empty());
+    });
 }
 
 #[test]
@@ -65,71 +66,75 @@ fn a_denial_says_what_and_which_line_would_allow_it() {
 
 #[test]
 fn a_view_that_reads_has_no_way_to_write() {
-    let project = Project::new(&[("a.txt", "a")]);
-    let view = ReadView::of_base(&project.base(), grants(&["**"], &["**"]));
-    let root = view.root();
-    for flags in [
-        WRITE,
-        CREATE,
-        OpenFlags { create: true, ..OpenFlags::READ },
-        OpenFlags { truncate: true, ..OpenFlags::READ },
-    ] {
-        fails(view.open(root, "a.txt", true, flags), "ReadOnly");
-    }
-    let file = file(view.open(root, "a.txt", true, OpenFlags::READ).unwrap());
-    fails(file.write_at(b"x", 0), "BadDescriptor");
-    fails(file.append(b"x"), "BadDescriptor");
-    fails(file.set_len(0), "BadDescriptor");
-    fails(file.set_times(None, Some(SystemTime::now())), "NotPermitted");
-    assert!(matches!(view.refuse_write("mkdir", root, "d"), FsError::ReadOnly));
-    assert_eq!(
-        reasons(&view),
-        [("a.txt", DenialReason::ReadOnlyView), ("d", DenialReason::ReadOnlyView)]
-            .map(|(path, reason)| (path.to_owned(), reason))
-    );
-    // A builder's view, passed where only reading is wanted, does not write either.
-    let work = project.work(&[], &["**"]);
-    fails(ReadView::open(&work, root, "a.txt", true, WRITE), "ReadOnly");
+    both(&[("a.txt", "a")], |project| {
+        let view = ReadView::of_base(&project.base(), grants(&["**"], &["**"]));
+        let root = view.root();
+        for flags in [
+            WRITE,
+            CREATE,
+            OpenFlags { create: true, ..OpenFlags::READ },
+            OpenFlags { truncate: true, ..OpenFlags::READ },
+        ] {
+            fails(view.open(root, "a.txt", true, flags), "ReadOnly");
+        }
+        let file = file(view.open(root, "a.txt", true, OpenFlags::READ).unwrap());
+        fails(file.write_at(b"x", 0), "BadDescriptor");
+        fails(file.append(b"x"), "BadDescriptor");
+        fails(file.set_len(0), "BadDescriptor");
+        fails(file.set_times(None, Some(SystemTime::now())), "NotPermitted");
+        assert!(matches!(view.refuse_write("mkdir", root, "d"), FsError::ReadOnly));
+        assert_eq!(
+            reasons(&view),
+            [("a.txt", DenialReason::ReadOnlyView), ("d", DenialReason::ReadOnlyView)]
+                .map(|(path, reason)| (path.to_owned(), reason))
+        );
+        // A builder's view, passed where only reading is wanted, does not write either.
+        let work = project.work(&[], &["**"]);
+        fails(ReadView::open(&work, root, "a.txt", true, WRITE), "ReadOnly");
+    });
 }
 
 #[test]
 fn opening_to_read_with_truncate_or_create_is_writing() {
-    let project = Project::new(&[("ro.txt", "kept"), ("rw/a.txt", "a")]);
-    let view = project.work(&["**"], &["rw/**"]);
-    let root = view.root();
-    let truncate = OpenFlags { truncate: true, ..OpenFlags::READ };
-    let create = OpenFlags { create: true, ..OpenFlags::READ };
-    fails(view.open(root, "ro.txt", true, truncate), "NotPermitted");
-    fails(view.open(root, "new.txt", true, create), "NotPermitted");
-    view.open(root, "ro.txt", true, create).unwrap();
-    assert_eq!(read(&view, "ro.txt").unwrap(), "kept");
-    view.open(root, "rw/a.txt", true, truncate).unwrap();
-    assert_eq!(read(&view, "rw/a.txt").unwrap(), "");
+    both(&[("ro.txt", "kept"), ("rw/a.txt", "a")], |project| {
+        let view = project.work(&["**"], &["rw/**"]);
+        let root = view.root();
+        let truncate = OpenFlags { truncate: true, ..OpenFlags::READ };
+        let create = OpenFlags { create: true, ..OpenFlags::READ };
+        fails(view.open(root, "ro.txt", true, truncate), "NotPermitted");
+        fails(view.open(root, "new.txt", true, create), "NotPermitted");
+        view.open(root, "ro.txt", true, create).unwrap();
+        assert_eq!(read(&view, "ro.txt").unwrap(), "kept");
+        view.open(root, "rw/a.txt", true, truncate).unwrap();
+        assert_eq!(read(&view, "rw/a.txt").unwrap(), "");
+    });
 }
 
 #[test]
 fn hard_links_need_the_right_to_write_at_both_ends() {
-    let project = Project::new(&[("ro/a.txt", "kept"), ("rw/b.txt", "b")]);
-    let view = project.work(&["ro/**"], &["rw/**"]);
-    let root = view.root();
-    fails(view.link(root, "ro/a.txt", true, root, "rw/a.txt"), "NotPermitted");
-    fails(view.link(root, "rw/b.txt", true, root, "ro/b.txt"), "NotPermitted");
-    assert_eq!(denials(&view)[0].path, "ro/a.txt");
-    view.link(root, "rw/b.txt", true, root, "rw/c.txt").unwrap();
-    write(&view, "rw/c.txt", "both").unwrap();
-    assert_eq!(read(&view, "rw/b.txt").unwrap(), "both");
+    both(&[("ro/a.txt", "kept"), ("rw/b.txt", "b")], |project| {
+        let view = project.work(&["ro/**"], &["rw/**"]);
+        let root = view.root();
+        fails(view.link(root, "ro/a.txt", true, root, "rw/a.txt"), "NotPermitted");
+        fails(view.link(root, "rw/b.txt", true, root, "ro/b.txt"), "NotPermitted");
+        assert_eq!(denials(&view)[0].path, "ro/a.txt");
+        view.link(root, "rw/b.txt", true, root, "rw/c.txt").unwrap();
+        write(&view, "rw/c.txt", "both").unwrap();
+        assert_eq!(read(&view, "rw/b.txt").unwrap(), "both");
+    });
 }
 
 #[test]
 fn a_name_hard_linked_in_the_base_is_a_file_of_its_own() {
-    let project = Project::new(&[("ro/a.txt", "kept"), ("rw/", "")]);
-    fs::hard_link(project.at("ro/a.txt"), project.at("rw/a.txt")).unwrap();
-    let view = project.work(&["ro/**"], &["rw/**"]);
-    write(&view, "rw/a.txt", "changed").unwrap();
-    assert_eq!(read(&view, "ro/a.txt").unwrap(), "kept");
-    project.integrate(&project.seal(view).change_set).unwrap();
-    assert_eq!(fs::read_to_string(project.at("ro/a.txt")).unwrap(), "kept");
-    assert_eq!(fs::read_to_string(project.at("rw/a.txt")).unwrap(), "changed");
+    both(&[("ro/a.txt", "kept"), ("rw/", "")], |project| {
+        fs::hard_link(project.at("ro/a.txt"), project.at("rw/a.txt")).unwrap();
+        let view = project.work(&["ro/**"], &["rw/**"]);
+        write(&view, "rw/a.txt", "changed").unwrap();
+        assert_eq!(read(&view, "ro/a.txt").unwrap(), "kept");
+        project.integrate(&project.seal(view).change_set).unwrap();
+        assert_eq!(fs::read_to_string(project.at("ro/a.txt")).unwrap(), "kept");
+        assert_eq!(fs::read_to_string(project.at("rw/a.txt")).unwrap(), "changed");
+    });
 }
 
 #[test]
@@ -141,23 +146,25 @@ fn renaming_a_directory_needs_leave_for_all_that_moves() {
         ("mixed/no/x", ""),
         ("env/.env", ""),
     ];
-    let project = Project::new(&files);
-    let view = project.work(&[], &["plain/**", "git/**", "mixed/ok/**", "env/**", "to/**", "b/*"]);
-    let root = view.root();
-    fails(view.rename(root, "git", root, "to"), "NotPermitted");
-    fails(view.rename(root, "mixed", root, "to"), "NotPermitted");
-    fails(view.rename(root, "env", root, "to"), "NotPermitted");
-    fails(view.rename(root, "plain", root, "elsewhere"), "NotPermitted");
-    let denied = reasons(&view);
-    assert!(denied.contains(&("git/.git".into(), DenialReason::Protected)), "{denied:?}");
-    assert!(denied.contains(&("mixed/no".into(), DenialReason::NotGranted)), "{denied:?}");
-    assert!(denied.contains(&("env/.env".into(), DenialReason::Protected)), "{denied:?}");
-    // The place it goes to decides too, all the way down.
-    view.mkdir(root, "plain/deep").unwrap();
-    write(&view, "plain/deep/x", "").unwrap();
-    fails(view.rename(root, "plain", root, "b"), "NotPermitted");
-    view.rename(root, "plain", root, "to").unwrap();
-    assert_eq!(names(&view, "to"), ["a", "deep"]);
+    both(&files, |project| {
+        let view =
+            project.work(&[], &["plain/**", "git/**", "mixed/ok/**", "env/**", "to/**", "b/*"]);
+        let root = view.root();
+        fails(view.rename(root, "git", root, "to"), "NotPermitted");
+        fails(view.rename(root, "mixed", root, "to"), "NotPermitted");
+        fails(view.rename(root, "env", root, "to"), "NotPermitted");
+        fails(view.rename(root, "plain", root, "elsewhere"), "NotPermitted");
+        let denied = reasons(&view);
+        assert!(denied.contains(&("git/.git".into(), DenialReason::Protected)), "{denied:?}");
+        assert!(denied.contains(&("mixed/no".into(), DenialReason::NotGranted)), "{denied:?}");
+        assert!(denied.contains(&("env/.env".into(), DenialReason::Protected)), "{denied:?}");
+        // The place it goes to decides too, all the way down.
+        view.mkdir(root, "plain/deep").unwrap();
+        write(&view, "plain/deep/x", "").unwrap();
+        fails(view.rename(root, "plain", root, "b"), "NotPermitted");
+        view.rename(root, "plain", root, "to").unwrap();
+        assert_eq!(names(&view, "to"), ["a", "deep"]);
+    });
 }
 
 #[test]
