@@ -23,9 +23,7 @@ pub enum BadCeiling {
     #[error("not WebAssembly that can be read: {0}")]
     Unreadable(String),
     /// More than one section.
-    #[error(
-        "it has more than one section `{CEILING_SECTION}`: put all that it may want into one"
-    )]
+    #[error("it has more than one section `{CEILING_SECTION}`: put all that it may want into one")]
     Several,
     /// The section is too large.
     #[error("its section `{CEILING_SECTION}` has {size} bytes; the limit is {LARGEST}")]
@@ -229,7 +227,39 @@ why = "to write the reference"
             assert_eq!(declared_ceiling(&bytes).unwrap(), Some(expected.clone()));
         }
         assert_eq!(declared_ceiling(&component(&[], &[])).unwrap(), None);
-        assert_eq!(of("\n").unwrap(), Some(Ceiling::default()), "it declares that it wants nothing");
+        assert_eq!(
+            of("\n").unwrap(),
+            Some(Ceiling::default()),
+            "it declares that it wants nothing"
+        );
+    }
+
+    /// It came through the compiler, the linker and the making of a component, stripped.
+    #[test]
+    fn what_the_macro_for_rust_declares_is_found_in_a_built_agent() {
+        let ceiling = declared_ceiling(idumb_test_guests::NARROW_BUILDER).unwrap().unwrap();
+        let told: Vec<String> = ceiling
+            .wants()
+            .map(|(capability, want)| format!("{capability} {:?} {}", want.paths, want.why))
+            .collect();
+        let expected = [
+            r#"write [PathGlob("docs/**")] to write the reference"#,
+            r#"read [PathGlob("src/**"), PathGlob("names.txt")] to find what is public"#,
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(declared_ceiling(idumb_test_guests::MISBEHAVING_BUILDER).unwrap(), None);
+    }
+
+    #[test]
+    fn a_component_cut_short_declares_what_it_did_or_is_an_error() {
+        let whole = component(&[], &[TEXT.as_bytes()]);
+        let declared = declared_ceiling(&whole).unwrap();
+        for end in 0..whole.len() {
+            let cut = declared_ceiling(&whole[..end]);
+            // Between two sections there is nothing to notice; the engine refuses it later.
+            let nothing = matches!(cut, Err(BadCeiling::Unreadable(_)) | Ok(None));
+            assert!(nothing || cut == Ok(declared.clone()), "{end}: {cut:?}");
+        }
     }
 
     #[test]
