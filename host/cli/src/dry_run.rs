@@ -143,7 +143,7 @@ fn task_lines(out: &mut String, task: &Task, roster: &Roster, paint: Paint) {
     for (capability, glob, declared) in undeclared(task, roster) {
         let pattern = printable(glob.as_str());
         let beyond = match declared {
-            Declared::Part => "not all of it: it will not get the rest",
+            Declared::Part => "all of it: it will not get the rest",
             _ => "it: it will not get that",
         };
         let line = format!("to {capability} {pattern}: {agent} does not declare {beyond}");
