@@ -176,6 +176,64 @@ fn an_agent_that_differs_from_its_pinned_digest_does_not_run() {
     assert!(!state.unwrap(), "it began to keep state");
 }
 
+/// The misbehaving builder, with this behind it as the section that declares a ceiling.
+fn declaring(toml: &str) -> Vec<u8> {
+    let name = "idumb:agent/ceiling";
+    let mut body = vec![u8::try_from(name.len()).unwrap()];
+    body.extend(name.bytes().chain(toml.bytes()));
+    // The length, in groups of seven bits.
+    let (low, high) = (body.len() & 0x7f, body.len() >> 7);
+    let length = [u8::try_from(low).unwrap() | 0x80, u8::try_from(high).unwrap()];
+    [idumb_test_guests::MISBEHAVING_BUILDER, &[0], &length, &body].concat()
+}
+
+#[test]
+fn a_section_behind_a_component_bounds_it() {
+    let project = Project::new(r#"do = "write_path", path = "out/new.txt""#);
+    let narrow = "[[writes]]\npaths = [\"out/keep.txt\"]\nwhy = \"to keep\"\n";
+    project.put("agents/evil.wasm", declaring(narrow));
+    let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("denied: write `out/new.txt`: its agent does not declare"));
+    let denials = project.event("attempt_sealed")["sealed"]["record"]["denials"].clone();
+    assert_eq!(denials[0]["reason"], "beyond-ceiling", "{denials}");
+    assert!(!project.folder().join("out/new.txt").exists());
+    let lease = project.event("lease_granted");
+    assert_eq!(lease["grants"]["ceiling"]["writes"][0], "out/keep.txt", "{lease}");
+    let config = project.event("run_started")["config"].to_string();
+    assert!(config.contains("to keep"), "the reasons are in the journal too: {config}");
+}
+
+#[test]
+fn an_agent_that_declares_what_cannot_be_understood_does_not_run() {
+    let want = "[[writes]]\npaths = [\"out/**\"]\nwhy = \"w\"\n";
+    let disguised = "[[writes]]\n\"\\u001b[2Jhow\\u202e\" = 1\n";
+    let bare = idumb_test_guests::MISBEHAVING_BUILDER.len();
+    let twice = [declaring(want), declaring(want)[bare..].to_vec()].concat();
+    let table = [
+        (declaring(&format!("{want}how = 1\n")), "line 4: unknown field `how`"),
+        (declaring("[[writes]]\npaths = [\"../up\"]\nwhy = \"w\"\n"), "`../up` has an empty"),
+        (declaring(&want.replace("\"w\"", "\" \"")), "[[writes]] number 1 does not say why"),
+        (declaring(disguised), "unknown field `\\u{1b}[2Jhow\\u{202e}`"),
+        (twice, "more than one section"),
+    ];
+    for (component, expected) in table {
+        let project = Project::new(r#"do = "ask""#);
+        project.put("agents/evil.wasm", component);
+        for how in ["--mode=auto", "--dry-run"] {
+            let output = project.idumb(&["execute-phase", "1", how]);
+            assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+            assert_printable(&output);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(stderr.contains("agent `evil`: agents/evil.wasm: it"), "{stderr}");
+            assert!(stderr.contains("idumb:agent/ceiling"), "{stderr}");
+            assert!(stderr.contains(expected), "{expected:?} is not in {stderr}");
+        }
+        let state = project.folder().join(".idumb/state").try_exists();
+        assert!(!state.unwrap(), "it began to keep state");
+    }
+}
+
 #[test]
 fn what_an_interrupted_integration_moved_aside_is_never_cleaned_away() {
     let project = Project::new(r#"do = "exit_early""#);

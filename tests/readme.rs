@@ -127,6 +127,16 @@ fn every_command_in_the_readme_works() {
 }
 
 #[test]
+fn the_agent_in_the_readme_is_the_one_in_the_examples() {
+    let page = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let example = root().join("examples/agents/hello-builder/src/lib.rs");
+    let example = fs::read_to_string(example).expect("the example");
+    let (_, code) = example.split_once("\n\n").expect("a line that says what it is");
+    let block = format!("```rust\n{code}```\n");
+    assert!(page.contains(&block), "README.md does not show this:\n{block}");
+}
+
+#[test]
 fn blocks_are_found_by_their_marks() {
     let page =
         "```sh\n$ a b\nprinted\n$ c\n```\n```text\n$ no\n```\n```console exit=14\n$ d\n```\n";

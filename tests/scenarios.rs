@@ -160,6 +160,7 @@ fn agent(name: &str) -> Result<&'static [u8], String> {
     match name {
         "misbehaving-builder" => Ok(idumb_test_guests::MISBEHAVING_BUILDER),
         "misbehaving-validator" => Ok(idumb_test_guests::MISBEHAVING_VALIDATOR),
+        "narrow-builder" => Ok(idumb_test_guests::NARROW_BUILDER),
         "not-an-agent" => Ok(b"\0asm\x01\0\0\0"),
         other => Err(format!("there is no test agent `{other}`")),
     }

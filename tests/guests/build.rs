@@ -1,4 +1,4 @@
-//! Builds the misbehaving agents and the command for `wasm32-wasip2`, and leaves them in `OUT_DIR`.
+//! Builds the agents and the command of tests for `wasm32-wasip2`, and leaves them in `OUT_DIR`.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use idumb_build_guests::Guests;
 fn main() -> ExitCode {
     Guests {
         folder: "tests/guests",
-        names: &["misbehaving-builder", "misbehaving-validator", "commander"],
+        names: &["misbehaving-builder", "misbehaving-validator", "commander", "narrow-builder"],
         libraries: &["plugins/sdk"],
     }
     .build()

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anyhow::Result;
-use idumb_core::{Capability, PathGlob, Plan, Prerequisite, Task};
+use idumb_core::{AgentBinding, Capability, Declared, PathGlob, Plan, Prerequisite, Task};
 use idumb_journal::{Journal, StateDir};
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use crate::execute::{Settings, choose_phase};
 use crate::fault::DONE;
 use crate::project::Project;
 use crate::report::Paint;
-use crate::roster::Roster;
+use crate::roster::{BUILT_IN, Roster};
 use crate::text::{one_line, printable};
 
 /// Shows what a run would do.
@@ -69,12 +69,13 @@ fn text(
     for agent in roster.bindings() {
         let source = printable(&agent.source);
         let _ = writeln!(out, "  {:20} {:20} {} ({source})", agent.name, agent.role, agent.digest);
+        ceiling_lines(&mut out, &agent, paint);
     }
     let _ = writeln!(out, "\n{}", paint.strong("Batches"));
     for (index, batch) in plan.batches(settings.batch_size as usize).iter().enumerate() {
         let _ = writeln!(out, "Batch {}", index + 1);
         for task in batch.iter().filter_map(|id| plan.task(id)) {
-            task_lines(&mut out, task, paint);
+            task_lines(&mut out, task, roster, paint);
         }
     }
     let _ = writeln!(out, "\n{}", paint.strong("Afterwards"));
@@ -88,7 +89,40 @@ fn text(
     out
 }
 
-fn task_lines(out: &mut String, task: &Task, paint: Paint) {
+/// What an agent that is not ours declares that it may ever want.
+fn ceiling_lines(out: &mut String, agent: &AgentBinding, paint: Paint) {
+    let Some(ceiling) = &agent.ceiling else {
+        if agent.source != BUILT_IN {
+            let _ = writeln!(out, "    declares no ceiling: what its tasks grant is what it gets");
+        }
+        return;
+    };
+    if ceiling.wants().next().is_none() {
+        let _ = writeln!(out, "    declares that it wants no file");
+    }
+    for (capability, want) in ceiling.wants() {
+        let paths: Vec<String> = want.paths.iter().map(|glob| printable(glob.as_str())).collect();
+        let why = format!("says: {}", one_line(&want.why, 200));
+        let paths = paths.join(" ");
+        let _ = writeln!(out, "    wants at most to {capability} {paths}: {}", paint.dim(&why));
+    }
+}
+
+/// The grants of a task that its agent does not declare, or only in part, with how much it does.
+fn undeclared<'a>(task: &'a Task, roster: &Roster) -> Vec<(Capability, &'a PathGlob, Declared)> {
+    let Some(bounds) = roster.binding(&task.agent).and_then(AgentBinding::bounds) else {
+        return Vec::new();
+    };
+    let writes = task.writes.iter().map(|glob| (Capability::Write, glob));
+    let reads = task.reads.iter().map(|glob| (Capability::Read, glob));
+    writes
+        .chain(reads)
+        .map(|(capability, glob)| (capability, glob, bounds.declares(capability, glob)))
+        .filter(|(_, _, declared)| *declared != Declared::Whole)
+        .collect()
+}
+
+fn task_lines(out: &mut String, task: &Task, roster: &Roster, paint: Paint) {
     let after = if task.depends_on.is_empty() {
         String::new()
     } else {
@@ -105,6 +139,15 @@ fn task_lines(out: &mut String, task: &Task, paint: Paint) {
             let pattern = printable(glob.as_str());
             let _ = writeln!(out, "    {capability:5} {pattern:32} {}", paint.dim(&why));
         }
+    }
+    for (capability, glob, declared) in undeclared(task, roster) {
+        let pattern = printable(glob.as_str());
+        let beyond = match declared {
+            Declared::Part => "all of it: it will not get the rest",
+            _ => "it: it will not get that",
+        };
+        let line = format!("to {capability} {pattern}: {agent} does not declare {beyond}");
+        let _ = writeln!(out, "    {}", paint.bad(&line));
     }
     for criterion in &task.accept {
         let _ = writeln!(out, "    check {}", one_line(&criterion.text, 90));
@@ -155,6 +198,14 @@ fn json_line(
             "reasons": reasons(task, capability, glob),
         })
     };
+    let beyond = |task: &Task| -> Vec<_> {
+        let undeclared = undeclared(task, roster).into_iter();
+        let one = |(capability, glob, declared): (Capability, &PathGlob, Declared)| {
+            let part = declared == Declared::Part;
+            json!({ "capability": capability, "paths": glob.as_str(), "declared_in_part": part })
+        };
+        undeclared.map(one).collect()
+    };
     let tasks: Vec<_> = plan
         .tasks
         .iter()
@@ -167,6 +218,7 @@ fn json_line(
                 "agent": task.agent,
                 "depends_on": task.depends_on,
                 "grants": writes.chain(reads).collect::<Vec<_>>(),
+                "beyond_ceiling": beyond(task),
                 "criteria": task.accept.iter().map(|criterion| &criterion.text).collect::<Vec<_>>(),
             })
         })

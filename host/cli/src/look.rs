@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use idumb_core::{
-    AccessRecord, Actor, Control, Denial, Event, Grants, Moment, Plan, Prompt, Run, RunConfig, RunOutcome,
-    Scope, Stamped, TaskId,
+    AccessRecord, Actor, Bounds, Control, Denial, Event, Grants, Moment, Plan, Prompt, Run,
+    RunConfig, RunOutcome, Scope, Stamped, TaskId,
 };
 use idumb_journal::{Journal, Reading, RunRow, StateDir};
 use serde_json::json;
@@ -368,10 +368,20 @@ fn grants_text(grants: &Grants) -> String {
     if !grants.never.is_empty() {
         text.push_str(&format!("; never {}", globs_text(&grants.never)));
     }
-    text
+    text + &ceiling_text(grants.ceiling.as_ref())
+}
+
+/// What an agent may have of it at most.
+fn ceiling_text(ceiling: Option<&Bounds>) -> String {
+    let Some(Bounds { reads, writes }) = ceiling else {
+        return String::new();
+    };
+    let (reads, writes) = (globs_text(reads), globs_text(writes));
+    format!("; of that, what its agent declares: reads {reads}; writes {writes}")
 }
 
 fn scope_text(scope: &Scope) -> String {
+    let mut bounds = None;
     let (mut text, never) = match scope {
         Scope::Plan { plan, never, most_reads, most_writes } => {
             let mut text = format!("what the tasks of plan {} ask for", plan.short());
@@ -383,7 +393,8 @@ fn scope_text(scope: &Scope) -> String {
             }
             (text, never.as_slice())
         }
-        Scope::Checks { plan, never } => {
+        Scope::Checks { plan, never, ceiling } => {
+            bounds = ceiling.as_ref();
             let plan = plan.short();
             (format!("to read what the checks of plan {plan} look at"), never.as_slice())
         }
@@ -392,7 +403,7 @@ fn scope_text(scope: &Scope) -> String {
     if !never.is_empty() {
         text.push_str(&format!("; never {}", globs_text(never)));
     }
-    text
+    text + &ceiling_text(bounds)
 }
 
 fn said(event: &Event) -> String {

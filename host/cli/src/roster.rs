@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use idumb_core::{AgentBinding, Digest, Plan, Role};
 use idumb_plan::{AgentSource, Config};
-use idumb_sandbox::{Agent, Refused, Sandbox};
+use idumb_sandbox::{Agent, BadCeiling, Refused, Sandbox, declared_ceiling};
 use tokio::sync::OnceCell;
 
 use crate::fault::Fault;
@@ -19,6 +19,9 @@ use crate::text::printable;
 
 /// The largest component that is read, in bytes.
 const MAX_COMPONENT: u64 = 64 << 20;
+
+/// Where an agent of ours comes from.
+pub(crate) const BUILT_IN: &str = "built in";
 
 /// The agents that one plan may need, by name.
 pub(crate) struct Roster {
@@ -60,7 +63,7 @@ impl Roster {
             (None, Some(agent)) => {
                 let role = Role::ALL.into_iter().find(|role| role.as_str() == agent.role);
                 let role = role.unwrap_or(Role::Builder);
-                (Cow::Borrowed(agent.component), "built in".to_owned(), role)
+                (Cow::Borrowed(agent.component), BUILT_IN.to_owned(), role)
             }
             (None, None) => return Err(unknown(config, name).into()),
         };
@@ -69,7 +72,9 @@ impl Roster {
             return Err(Fault::usage(message).into());
         }
         let digest = Digest::of(&component);
-        let binding = AgentBinding { name: name.to_owned(), role, digest, source };
+        let ceiling =
+            declared_ceiling(&component).map_err(|bad| bad_ceiling(name, &source, &bad))?;
+        let binding = AgentBinding { name: name.to_owned(), role, digest, source, ceiling };
         let entry = Entry { binding, component, agent: Arc::default() };
         self.entries.insert(name.to_owned(), entry);
         Ok(())
@@ -78,6 +83,11 @@ impl Roster {
     /// All agents, by name.
     pub(crate) fn bindings(&self) -> Vec<AgentBinding> {
         self.entries.values().map(|entry| entry.binding.clone()).collect()
+    }
+
+    /// The agent of that name, as it is bound.
+    pub(crate) fn binding(&self, name: &str) -> Option<&AgentBinding> {
+        self.entries.get(name).map(|entry| &entry.binding)
     }
 
     /// The name of the agent that has a checking role.
@@ -112,6 +122,12 @@ fn unknown(config: &Config, name: &str) -> Fault {
         "the agents are {}; add yours to idumb.toml: [agents.{name}] path = \"…\", role = \"builder\"",
         known.join(", ")
     ))
+}
+
+fn bad_ceiling(name: &str, source: &str, bad: &BadCeiling) -> Fault {
+    let (source, why) = (printable(source), printable(&bad.to_string()));
+    Fault::usage(format!("agent `{name}`: {source}: {why}"))
+        .hint("have its author mend what it declares, or take another agent")
 }
 
 fn read_component(root: &Path, name: &str, agent: &AgentSource) -> Result<Cow<'static, [u8]>> {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idumb_core::{
     Artifact, Attempt, Blobs as _, BrokenAttempt, ChangeSet, CriterionId, Digest, Effect, Entry,
-    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, PathGlob,
-    Plan, Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
+    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan, Role,
+    RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
 use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};
@@ -90,12 +90,13 @@ impl Workshop {
                     shop.tell(Input::Integrated { task, epoch, result });
                 });
             }
-            Effect::CheckPhase { role, epoch, never } => {
+            Effect::CheckPhase { role, epoch, never, ceiling } => {
+                let most = Grants { never, ceiling, ..Grants::default() };
                 let (lease, stop) = self.stoppable(Lease::Phase { role, epoch });
                 let artifacts = self.artifacts(state, self.plan.tasks.iter().map(|task| &task.id));
                 let context = self.context(1, Feedback::default(), artifacts);
                 tokio::spawn(async move {
-                    let result = shop.check_phase(role, &context, never, stop).await;
+                    let result = shop.check_phase(role, &context, most, stop).await;
                     shop.ended(&lease, Input::PhaseChecked { role, epoch, result });
                 });
             }
@@ -342,7 +343,7 @@ impl Workshop {
         self: &Arc<Self>,
         role: Role,
         context: &Context,
-        never: Vec<PathGlob>,
+        most: Grants,
         stop: Stop,
     ) -> Result<(Vec<CriterionId>, Examination), Trouble> {
         let options = CallOptions { stop: stop.clone(), desk: Arc::new(QuietDesk) };
@@ -352,7 +353,7 @@ impl Workshop {
                 recheckable(&self.plan).map(|criterion| criterion.id.clone()).collect();
             let looks_at = recheckable(&self.plan).flat_map(|criterion| &criterion.looks_at);
             let reads = looks_at.cloned().collect();
-            let grants = Grants { reads, never, ..Grants::default() };
+            let grants = Grants { reads, ..most };
             let view = ReadView::of_base(&self.base, grants);
             let mut tasks = self.plan.tasks.clone();
             for task in &mut tasks {
@@ -370,13 +371,14 @@ impl Workshop {
             if asked.is_empty() {
                 return Ok((asked, Examination::default()));
             }
-            let grants = Grants { never, ..self.established.grants(&self.plan) };
+            let Grants { reads, .. } = self.established.grants(&self.plan);
+            let grants = Grants { reads, ..most };
             let view = ReadView::of_base(&self.base, grants);
             let agent = self.agent(name, &stop).await?;
             (asked, agent.check_integration(view, criteria, links, context, options).await)
         };
-        let findings = came_to(ended.result, ended.host_error)
-            .map_err(|trouble| of_checker(role, trouble))?;
+        let findings =
+            came_to(ended.result, ended.host_error).map_err(|trouble| of_checker(role, trouble))?;
         Ok((asked, Examination { findings, evidence: ended.evidence }))
     }
 }
@@ -407,10 +409,7 @@ fn stopped() -> Trouble {
 
 /// What a call came to. An error of the host that the agent's files ran into comes before what
 /// the agent made of it: the task is not to blame, and what it answered means nothing.
-fn came_to<T>(
-    result: Result<T, Broken>,
-    host_error: Option<std::io::Error>,
-) -> Result<T, Trouble> {
+fn came_to<T>(result: Result<T, Broken>, host_error: Option<std::io::Error>) -> Result<T, Trouble> {
     match (result, host_error) {
         (Err(Broken::Stopped), _) => Err(stopped()),
         (_, Some(error)) => Err(host_trouble("the files of an agent", &error)),

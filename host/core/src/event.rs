@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessRecord, Actor, Aftermath, Artifact, Attempt, Blocker, CheckpointAt, Digest, Epoch,
-    ErrorCode, Examination, Grants, Interruption, Judgement, LogLine, Millis, Parking, PauseCause,
-    Prompt, Refused, Role, RuleDecision, RunConfig, RunId, RunOutcome, Scope, SealedAttempt,
-    TaskId, Trouble, Unkept,
+    AccessRecord, Actor, Aftermath, Artifact, Attempt, Blocker, Bounds, Ceiling, CheckpointAt,
+    Digest, Epoch, ErrorCode, Examination, Grants, Interruption, Judgement, LogLine, Millis,
+    Parking, PauseCause, Prompt, Refused, Role, RuleDecision, RunConfig, RunId, RunOutcome, Scope,
+    SealedAttempt, TaskId, Trouble, Unkept,
 };
 
 /// The seed's eight workflow steps.
@@ -45,6 +45,16 @@ pub struct AgentBinding {
     pub digest: Digest,
     /// Where it comes from: `built in`, or a path relative to the project's root.
     pub source: String,
+    /// What it declares, inside the component, that it may ever want; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Ceiling>,
+}
+
+impl AgentBinding {
+    /// The most that it may be granted; `None`: whatever is granted.
+    pub fn bounds(&self) -> Option<Bounds> {
+        self.ceiling.as_ref().map(Ceiling::bounds)
+    }
 }
 
 /// A phase that must be completed before.

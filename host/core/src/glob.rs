@@ -105,32 +105,66 @@ impl PathGlob {
     /// Whether a path below the directory `dir` could match: `dir` must be visible on
     /// the way to it. The root is the empty text.
     pub fn may_match_below(&self, dir: &str) -> bool {
-        if dir.is_empty() {
-            return true;
+        !self.after(dir).is_empty()
+    }
+
+    /// Where in the pattern one may be behind the names of `dir`, with more of it to come.
+    fn after(&self, dir: &str) -> Vec<usize> {
+        let mut at = vec![0];
+        for name in dir.split('/').filter(|_| !dir.is_empty()) {
+            let mut next: Vec<usize> = Vec::new();
+            let mut step = |to: usize| {
+                if next.last().is_none_or(|&last| last < to) {
+                    next.push(to);
+                }
+            };
+            for from in self.with_skipped(&at) {
+                match self.parts.get(from) {
+                    Some(Part::Any) => step(from),
+                    Some(part) if part.matches(name) => step(from + 1),
+                    _ => {}
+                }
+            }
+            at = next;
         }
-        let mut parts = self.parts.iter();
-        for name in dir.split('/') {
-            match parts.next() {
-                Some(Part::Any) => return true,
-                Some(part) if part.matches(name) => {}
-                _ => return false,
+        at = self.with_skipped(&at);
+        at.retain(|&at| at < self.parts.len());
+        at
+    }
+
+    /// These places, which are in order, and those behind each `**` that takes no name.
+    fn with_skipped(&self, places: &[usize]) -> Vec<usize> {
+        let mut all: Vec<usize> = Vec::new();
+        for &place in places {
+            let mut place = place;
+            loop {
+                if all.last().is_none_or(|&last| last < place) {
+                    all.push(place);
+                }
+                if !matches!(self.parts.get(place), Some(Part::Any)) {
+                    break;
+                }
+                place += 1;
             }
         }
-        parts.next().is_some()
+        all
     }
 
     /// Whether a path may exist that both match. Never wrongly says no.
     pub fn overlaps(&self, other: &Self) -> bool {
-        fn go(a: &[Part], b: &[Part]) -> bool {
-            match (a, b) {
-                ([], []) => true,
-                ([Part::Any, rest @ ..], b) => go(rest, b) || (!b.is_empty() && go(a, &b[1..])),
-                (a, [Part::Any, rest @ ..]) => go(a, rest) || (!a.is_empty() && go(&a[1..], b)),
-                ([x, xs @ ..], [y, ys @ ..]) => x.overlaps(y) && go(xs, ys),
-                _ => false,
-            }
+        meets(&self.parts, &other.parts)[0][0]
+    }
+
+    /// Whether a path below the directory `dir` may exist that both match. The root is the empty
+    /// text. Never wrongly says no.
+    pub fn overlaps_below(&self, other: &Self, dir: &str) -> bool {
+        let (mine, theirs) = (self.after(dir), other.after(dir));
+        if mine.is_empty() || theirs.is_empty() {
+            return false;
         }
-        go(&self.parts, &other.parts)
+        // Both have something to come, so what meets has a name at least.
+        let meets = meets(&self.parts, &other.parts);
+        mine.iter().any(|&i| theirs.iter().any(|&j| meets[i][j]))
     }
 
     /// Whether every path of `other` is a path of this one. Never wrongly says yes.
@@ -143,19 +177,51 @@ impl PathGlob {
     }
 }
 
-/// Matches `parts` against `names`, where `**` takes any number of names.
+/// Matches `parts` against `names`, where `**` takes any number of names, whatever they are.
+///
+/// Patterns come from agents too: the time is bounded by the product of both lengths. What the
+/// last `**` takes is all that ever has to be tried again.
 fn walk<N: Copy>(parts: &[Part], names: &[N], fits: &dyn Fn(&Part, N) -> bool) -> bool {
-    match (parts, names) {
-        ([], []) => true,
-        ([Part::Any, rest @ ..], _) => {
-            walk(rest, names, fits)
-                || (!names.is_empty()
-                    && fits(&Part::Any, names[0])
-                    && walk(parts, &names[1..], fits))
+    let (mut part, mut name) = (0, 0);
+    // Behind the last `**`, and the first name that it does not take.
+    let mut again: Option<(usize, usize)> = None;
+    while name < names.len() {
+        match parts.get(part) {
+            Some(Part::Any) => {
+                part += 1;
+                again = Some((part, name));
+            }
+            Some(wanted) if fits(wanted, names[name]) => (part, name) = (part + 1, name + 1),
+            _ => match &mut again {
+                Some((behind, taken)) => {
+                    *taken += 1;
+                    (part, name) = (*behind, *taken);
+                }
+                None => return false,
+            },
         }
-        ([part, rest @ ..], [name, more @ ..]) => fits(part, *name) && walk(rest, more, fits),
-        _ => false,
     }
+    parts[part..].iter().all(|part| matches!(part, Part::Any))
+}
+
+/// Whether a path may exist that both `a[i..]` and `b[j..]` match, for each `i` and `j`, the ends
+/// included. Patterns come from agents too: the time is the product of both lengths.
+fn meets(a: &[Part], b: &[Part]) -> Vec<Vec<bool>> {
+    let mut meets = vec![vec![false; b.len() + 1]; a.len() + 1];
+    for i in (0..=a.len()).rev() {
+        for j in (0..=b.len()).rev() {
+            meets[i][j] = match (a.get(i), b.get(j)) {
+                (None, None) => true,
+                (Some(Part::Any), theirs) => {
+                    meets[i + 1][j] || (theirs.is_some() && meets[i][j + 1])
+                }
+                (mine, Some(Part::Any)) => meets[i][j + 1] || (mine.is_some() && meets[i + 1][j]),
+                (Some(mine), Some(theirs)) => mine.overlaps(theirs) && meets[i + 1][j + 1],
+                _ => false,
+            };
+        }
+    }
+    meets
 }
 
 impl FromStr for PathGlob {
@@ -283,6 +349,95 @@ mod tests {
         assert!(glob("src/*").covers(&glob("src/*.rs")));
         assert!(!glob("src/*").covers(&glob("src/**")));
         assert!(!glob("src/*.rs").covers(&glob("src/*")));
+    }
+
+    /// Every path of at most `most` names, the root first.
+    fn paths(most: usize) -> Vec<String> {
+        let mut paths = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..most {
+            let end = paths.len();
+            for at in from..end {
+                for name in ["a", "b", "c"] {
+                    let path = if at == 0 { name.into() } else { format!("{}/{name}", paths[at]) };
+                    paths.push(path);
+                }
+            }
+            from = end;
+        }
+        paths
+    }
+
+    /// Without an alternative to try, and so plainly right; it never ends on long patterns.
+    fn matches_plainly(parts: &[Part], names: &[&str]) -> bool {
+        match (parts, names) {
+            ([], []) => true,
+            ([Part::Any, rest @ ..], _) => {
+                matches_plainly(rest, names)
+                    || (!names.is_empty() && matches_plainly(parts, &names[1..]))
+            }
+            ([part, rest @ ..], [name, more @ ..]) => {
+                part.matches(name) && matches_plainly(rest, more)
+            }
+            _ => false,
+        }
+    }
+
+    /// Every answer about small patterns is that of looking at each path.
+    #[test]
+    fn answers_are_those_of_looking_at_each_path() {
+        let texts = ["a", "b", "*", "**"];
+        let mut patterns: Vec<String> = texts.map(str::to_owned).to_vec();
+        for length in 1..3 {
+            let shorter: Vec<String> = patterns.clone();
+            let of_length = |text: &&String| text.split('/').count() == length;
+            for text in shorter.iter().filter(of_length) {
+                patterns.extend(texts.iter().map(|part| format!("{text}/{part}")));
+            }
+        }
+        let globs: Vec<PathGlob> = patterns.iter().map(|text| glob(text)).collect();
+        let paths = paths(6);
+        let of = |glob: &PathGlob| -> Vec<bool> {
+            paths.iter().skip(1).map(|path| glob.matches(path)).collect()
+        };
+        let taken: Vec<Vec<bool>> = globs.iter().map(of).collect();
+        for (mine, taken) in globs.iter().zip(&taken) {
+            for (path, &is) in paths.iter().skip(1).zip(taken) {
+                let names: Vec<&str> = path.split('/').collect();
+                assert_eq!(is, matches_plainly(&mine.parts, &names), "{mine} against {path}");
+            }
+        }
+        let dirs: Vec<&String> = paths.iter().take_while(|path| path.len() <= 3).collect();
+        for (mine, my) in globs.iter().zip(&taken) {
+            for (other, their) in globs.iter().zip(&taken) {
+                let both: Vec<&String> = paths[1..]
+                    .iter()
+                    .zip(my.iter().zip(their))
+                    .filter_map(|(path, (my, their))| (*my && *their).then_some(path))
+                    .collect();
+                assert_eq!(mine.overlaps(other), !both.is_empty(), "{mine} and {other}");
+                for dir in &dirs {
+                    let below = |path: &&&String| match dir.as_str() {
+                        "" => true,
+                        dir => path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')),
+                    };
+                    let expected = both.iter().any(|path| below(&path));
+                    let found = mine.overlaps_below(other, dir);
+                    assert_eq!(found, expected, "{mine} and {other} below {dir:?}");
+                }
+            }
+        }
+    }
+
+    /// An agent's ceiling must not make the host compute without end.
+    #[test]
+    fn long_patterns_cost_little() {
+        let (hard, other) = ("**/a/".repeat(60) + "b", "**/*/".repeat(60) + "c");
+        let path = "a/".repeat(200) + "c";
+        assert!(!glob(&hard).matches(&path));
+        assert!(!glob(&hard).overlaps(&glob(&other)));
+        assert!(!glob(&hard).overlaps_below(&glob(&other), &path));
+        assert!(!glob(&hard).covers(&glob(&other)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::PathGlob;
+use crate::{Bounds, Declared, PathGlob};
 
 /// A kind of right over files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +58,10 @@ pub struct Grants {
     /// Patterns of paths that are not given, whatever the others say: a policy's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub never: Vec<PathGlob>,
+    /// What the agent declares that it may ever want: it gets nothing beyond, whatever the
+    /// others say. `None`: it declares nothing, and the others alone decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Bounds>,
 }
 
 /// What [`Grants::allows`] answers.
@@ -72,6 +76,8 @@ pub enum Decision {
     Protected,
     /// A policy gives it to nobody.
     Never,
+    /// The agent does not declare that it may want it.
+    BeyondCeiling,
 }
 
 impl Grants {
@@ -88,6 +94,10 @@ impl Grants {
     pub fn allows(&self, capability: Capability, path: &str) -> Decision {
         if self.is_never(path) {
             return Decision::Never;
+        }
+        // Before the grants: where both lack the path, a line in the plan would not help.
+        if self.ceiling.as_ref().is_some_and(|most| !most.covers(capability, path)) {
+            return Decision::BeyondCeiling;
         }
         let mut covered = false;
         for glob in self.of(capability) {
@@ -110,19 +120,31 @@ impl Grants {
         !self.never.is_empty() && above.any(|dir| self.never.iter().any(|glob| glob.matches(dir)))
     }
 
-    /// Whether the directory `dir` must be visible because something below it is granted.
-    pub fn may_allow_below(&self, dir: &str) -> bool {
-        self.of(Capability::Read).any(|glob| glob.may_match_below(dir))
+    /// Whether something below the directory `dir` that `glob`, one of these grants, matches is
+    /// within the agent's ceiling. Never wrongly says no.
+    pub fn is_declared_below(&self, capability: Capability, glob: &PathGlob, dir: &str) -> bool {
+        self.ceiling.as_ref().is_none_or(|most| most.leads_on(capability, glob, dir))
     }
 
-    /// Whether these grants are within `ceiling`.
-    pub fn within(&self, ceiling: &Self) -> bool {
+    /// Whether these grants give nothing that `above` does not. Never wrongly says yes.
+    pub fn within(&self, above: &Self) -> bool {
         let covered =
-            |capability, glob: &PathGlob| ceiling.of(capability).any(|wide| wide.covers(glob));
+            |capability, glob: &PathGlob| above.of(capability).any(|wide| wide.covers(glob));
         let kept = |glob| self.never.iter().any(|mine| mine.covers(glob));
-        ceiling.never.iter().all(kept)
+        above.never.iter().all(kept)
             && self.writes.iter().all(|glob| covered(Capability::Write, glob))
             && self.reads.iter().all(|glob| covered(Capability::Read, glob))
+            && above.ceiling.as_ref().is_none_or(|most| self.is_under(most))
+    }
+
+    /// Whether the ceiling of these grants, or each grant by itself, is within `most`.
+    fn is_under(&self, most: &Bounds) -> bool {
+        let under = |capability| {
+            let mut mine = self.of(capability);
+            mine.all(|glob| most.declares(capability, glob) == Declared::Whole)
+        };
+        self.ceiling.as_ref().is_some_and(|mine| mine.within(most))
+            || (under(Capability::Read) && under(Capability::Write))
     }
 
     /// The patterns that give `capability`.
@@ -175,6 +197,8 @@ pub enum DenialReason {
     SpecialFile,
     /// A policy gives it to nobody.
     Never,
+    /// The agent does not declare, in its ceiling, that it may want it.
+    BeyondCeiling,
 }
 
 impl fmt::Display for DenialReason {
@@ -186,6 +210,10 @@ impl fmt::Display for DenialReason {
             Self::ReadOnlyView => "this role only reads",
             Self::SpecialFile => "not a regular file, directory or link",
             Self::Never => "the policy gives it to nobody",
+            Self::BeyondCeiling => {
+                "its agent does not declare that it may want it; no line of the plan can allow \
+                 it: take another agent, or a version of this one that declares it"
+            }
         })
     }
 }
@@ -216,7 +244,8 @@ impl Denial {
             DenialReason::Escapes
             | DenialReason::ReadOnlyView
             | DenialReason::SpecialFile
-            | DenialReason::Never => None,
+            | DenialReason::Never
+            | DenialReason::BeyondCeiling => None,
         }
     }
 }
@@ -227,7 +256,7 @@ mod tests {
 
     fn grants(reads: &[&str], writes: &[&str]) -> Grants {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() }
+        Grants { reads: globs(reads), writes: globs(writes), ..Grants::default() }
     }
 
     #[test]
@@ -258,11 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_narrows() {
-        let ceiling = grants(&["**"], &["src/**"]);
-        assert!(grants(&["docs/*"], &["src/a.rs"]).within(&ceiling));
-        assert!(!grants(&[], &["docs/a.md"]).within(&ceiling));
-        assert!(!grants(&[], &["**"]).within(&ceiling));
+    fn the_link_above_narrows() {
+        let above = grants(&["**"], &["src/**"]);
+        assert!(grants(&["docs/*"], &["src/a.rs"]).within(&above));
+        assert!(!grants(&[], &["docs/a.md"]).within(&above));
+        assert!(!grants(&[], &["**"]).within(&above));
     }
 
     #[test]
@@ -273,9 +302,101 @@ mod tests {
         assert_eq!(mine.allows(Capability::Write, "src/lib.rs"), Decision::Allow);
         let dir = Grants { never: vec!["src".parse().unwrap()], ..mine.clone() };
         assert_eq!(dir.allows(Capability::Read, "src/lib.rs"), Decision::Never);
-        let ceiling = Grants { never, ..grants(&["**"], &["**"]) };
-        assert!(mine.within(&ceiling));
-        assert!(!grants(&[], &["src/**"]).within(&ceiling), "what nobody gets was left out");
+        let above = Grants { never, ..grants(&["**"], &["**"]) };
+        assert!(mine.within(&above));
+        assert!(!grants(&[], &["src/**"]).within(&above), "what nobody gets was left out");
+    }
+
+    fn under(ceiling: Grants, mine: Grants) -> Grants {
+        let Grants { reads, writes, .. } = ceiling;
+        Grants { ceiling: Some(Bounds { reads, writes }), ..mine }
+    }
+
+    #[test]
+    fn a_ceiling_takes_away_by_a_table() {
+        use Capability::{Read, Write};
+        use Decision::{Allow, BeyondCeiling, Never, NotGranted, Protected};
+        let most = grants(&["src/**", ".env*"], &["docs/**", ".git/HEAD"]);
+        let mine = grants(&["src/a/**", ".env", "**"], &["**"]);
+        let never = vec!["src/secret".parse().unwrap(), "out".parse().unwrap()];
+        let wide = Grants { never, ..under(most.clone(), mine) };
+        let narrow = under(most, grants(&["src/a.rs"], &[]));
+        let table = [
+            (&wide, Read, "src/a.rs", Allow),
+            (&wide, Write, "src/a.rs", BeyondCeiling),
+            (&wide, Write, "docs/a.md", Allow),
+            (&wide, Read, "docs/a.md", Allow),
+            (&wide, Read, "README.md", BeyondCeiling),
+            (&wide, Read, "src/secret", Never),
+            (&wide, Read, "out/x", Never),
+            // The exact name is for the grant to say, not for the ceiling.
+            (&wide, Read, ".env", Allow),
+            (&wide, Read, ".env.local", Protected),
+            (&wide, Write, ".git/HEAD", Protected),
+            // Where both lack it, no line of the plan would help.
+            (&narrow, Read, "src/b.rs", NotGranted),
+            (&narrow, Read, "tests/b.rs", BeyondCeiling),
+            (&narrow, Read, "src/a.rs", Allow),
+        ];
+        for (grants, capability, path, expected) in table {
+            assert_eq!(grants.allows(capability, path), expected, "{capability} {path}");
+        }
+    }
+
+    #[test]
+    fn a_link_keeps_the_ceiling_above_or_is_within_it() {
+        let above = under(grants(&["src/**"], &["docs/**"]), grants(&["**"], &["**"]));
+        let table = [
+            (under(grants(&["src/a/**"], &["docs/*"]), grants(&["**"], &["**"])), true),
+            (grants(&["src/a.rs"], &["docs/a.md"]), true),
+            (under(grants(&["**"], &[]), grants(&["src/a.rs"], &[])), true),
+            (grants(&["**"], &[]), false),
+            (grants(&[], &["src/a.rs"]), false),
+            (under(grants(&["**"], &[]), grants(&["**"], &[])), false),
+        ];
+        for (mine, expected) in table {
+            assert_eq!(mine.within(&above), expected, "{mine:?}");
+        }
+        let without = grants(&["**"], &["**"]);
+        assert!(above.within(&without), "a ceiling only narrows");
+    }
+
+    #[test]
+    fn grants_of_before_read_as_without_a_ceiling() {
+        let old = r#"{"reads":["src/**"],"writes":[]}"#;
+        let read: Grants = serde_json::from_str(old).unwrap();
+        assert_eq!(read, grants(&["src/**"], &[]));
+        assert_eq!(serde_json::to_string(&read).unwrap(), old, "and are written as before");
+    }
+
+    proptest::proptest! {
+        /// What is within gives nothing more.
+        #[test]
+        fn within_gives_nothing_more(mine in any_grants(), above in any_grants()) {
+            let paths = ["a", "b", "a/a", "a/b", "b/a", "b/b", "a/a/a", "a/b/a"];
+            if mine.within(&above) {
+                for (path, capability) in paths.iter().flat_map(|path| {
+                    [(path, Capability::Read), (path, Capability::Write)]
+                }) {
+                    let (given, had) = (mine.allows(capability, path), above.allows(capability, path));
+                    let narrower = given != Decision::Allow || had == Decision::Allow;
+                    proptest::prop_assert!(narrower, "{capability} {path}: {mine:?} in {above:?}");
+                }
+            }
+        }
+    }
+
+    fn any_grants() -> impl proptest::strategy::Strategy<Value = Grants> {
+        use proptest::collection::vec;
+        use proptest::prelude::*;
+        let glob = || {
+            let texts = ["a", "b", "a/*", "a/b", "a/**", "b/**", "**", "**/a"];
+            prop::sample::select(texts.to_vec()).prop_map(|text| text.parse::<PathGlob>().unwrap())
+        };
+        let globs = move |most| vec(glob(), 0..most);
+        let bounds = (globs(3), globs(3)).prop_map(|(reads, writes)| Bounds { reads, writes });
+        (globs(3), globs(3), globs(2), prop::option::of(bounds))
+            .prop_map(|(reads, writes, never, ceiling)| Grants { reads, writes, never, ceiling })
     }
 
     #[test]

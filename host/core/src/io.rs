@@ -4,9 +4,9 @@
 //! every answer.
 
 use crate::{
-    AccessRecord, Artifact, Attempt, CriterionId, Digest, Epoch, Examination, Feedback, Grants,
-    LogLine, PathGlob, PauseCause, Prerequisite, Prompt, Role, SealedAttempt, StateDocument,
-    TaskId, Trouble,
+    AccessRecord, Artifact, Attempt, Bounds, CriterionId, Digest, Epoch, Examination, Feedback,
+    Grants, LogLine, PathGlob, PauseCause, Prerequisite, Prompt, Role, SealedAttempt,
+    StateDocument, TaskId, Trouble,
 };
 
 /// Something that the world tells a run.
@@ -171,6 +171,8 @@ pub enum Effect {
         epoch: Epoch,
         /// What the checker must not read, whatever the checks look at.
         never: Vec<PathGlob>,
+        /// The most that it declares that it may want; `None`: it declares nothing.
+        ceiling: Option<Bounds>,
     },
     /// Stop the work under this lease; it is answered all the same.
     Stop {

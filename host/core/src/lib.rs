@@ -5,6 +5,7 @@
 
 mod ask;
 mod attempt;
+mod ceiling;
 mod change;
 mod digest;
 mod ending;
@@ -23,6 +24,7 @@ mod trouble;
 
 pub use ask::{Prompt, Subject};
 pub use attempt::{Artifact, Feedback, LogLevel, LogLine, SealedAttempt};
+pub use ceiling::{Bounds, Ceiling, Declared, Want};
 pub use change::{Blobs, Change, ChangeSet, Entry};
 pub use digest::{Digest, ParseDigestError};
 pub use ending::{Aftermath, Interruption, Parking, PauseCause, RuleDecision, RunOutcome, Unkept};

@@ -135,7 +135,7 @@ pub struct Link {
 impl Task {
     /// What the plan lets the task's agent touch.
     pub fn grants(&self) -> Grants {
-        Grants { reads: self.reads.clone(), writes: self.writes.clone(), never: Vec::new() }
+        Grants { reads: self.reads.clone(), writes: self.writes.clone(), ..Grants::default() }
     }
 
     /// What a validator of this task may read: what the task may, and what its criteria look at.

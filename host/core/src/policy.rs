@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentBinding, Capability, Digest, Grants, PathGlob, Plan, Role, TaskId};
+use crate::{AgentBinding, Bounds, Capability, Digest, Grants, PathGlob, Plan, Role, TaskId};
 
 /// Limits that a person or a project sets beside the plan. It can only take away, but for
 /// [`Policy::same_agent`].
@@ -111,6 +111,9 @@ pub enum Scope {
         plan: Digest,
         /// What nobody gets.
         never: Vec<PathGlob>,
+        /// The most that the agent declares that it may want; `None`: it declares nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ceiling: Option<Bounds>,
     },
     /// Exactly this.
     Exactly {
@@ -289,7 +292,7 @@ mod tests {
     }
 
     fn asks(reads: &[&str], writes: &[&str]) -> Grants {
-        Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() }
+        Grants { reads: globs(reads), writes: globs(writes), ..Grants::default() }
     }
 
     fn policy() -> Policy {
@@ -339,6 +342,7 @@ mod tests {
             role,
             digest: Digest::of(bytes),
             source: "built in".into(),
+            ceiling: None,
         };
         let builder = agent("writer", Role::Builder, b"1");
         let other = agent("judge", Role::Validator, b"2");

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use idumb_core::{Capability, Decision, DenialReason, Grants, is_protected};
+use idumb_core::{Capability, Decision, DenialReason, Grants, PathGlob, is_protected};
 
 use crate::base::STAGED;
 
@@ -28,6 +28,8 @@ pub(crate) enum Sight {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Leave {
     pub(crate) sight: Sight,
+    /// Why it may not be seen and read whole; `None`: it may.
+    pub(crate) no_read: Option<DenialReason>,
     /// Why it may not be created, changed, moved or deleted; `None`: it may.
     pub(crate) no_write: Option<DenialReason>,
     /// Why no directory may be made or removed there; `None`: one may, since the path or
@@ -62,7 +64,7 @@ impl Gate {
     /// What is allowed at `path`: resolved, relative, no dots; the root is the empty text.
     pub(crate) fn leave(&self, path: &str) -> Leave {
         if self.plain && !path.starts_with(STAGED) {
-            return Leave { sight: Sight::Readable, no_write: None, no_dir: None };
+            return Leave { sight: Sight::Readable, no_read: None, no_write: None, no_dir: None };
         }
         let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leave) = memo.get(path) {
@@ -80,17 +82,18 @@ impl Gate {
         if path.is_empty() {
             let no = Some(DenialReason::NotGranted);
             // The root is always there; it changes (its times do) where something in it may.
-            let no_dir = no.filter(|_| self.grants.writes.is_empty());
-            return Leave { sight: Sight::OnTheWay, no_write: no, no_dir };
+            let no_dir = no.filter(|_| !self.leads_on(Capability::Write, path, false));
+            return Leave { sight: Sight::OnTheWay, no_read: no, no_write: no, no_dir };
         }
         if path.starts_with(STAGED) {
             let reason = DenialReason::Protected;
             let no = Some(reason);
-            return Leave { sight: Sight::Hidden(reason), no_write: no, no_dir: no };
+            return Leave { sight: Sight::Hidden(reason), no_read: no, no_write: no, no_dir: no };
         }
         let guarded = is_guarded(path);
         let no_write = self.refusal(Capability::Write, path, guarded);
-        let sight = match self.refusal(Capability::Read, path, guarded) {
+        let no_read = self.refusal(Capability::Read, path, guarded);
+        let sight = match no_read {
             None => Sight::Readable,
             Some(DenialReason::Never) => Sight::Hidden(DenialReason::Never),
             Some(_) if self.leads_on(Capability::Read, path, guarded) => Sight::OnTheWay,
@@ -100,7 +103,7 @@ impl Gate {
         let no_dir = no_write.filter(|reason| {
             *reason == DenialReason::Never || !self.leads_on(Capability::Write, path, guarded)
         });
-        Leave { sight, no_write, no_dir }
+        Leave { sight, no_read, no_write, no_dir }
     }
 
     fn refusal(&self, capability: Capability, path: &str, guarded: bool) -> Option<DenialReason> {
@@ -112,6 +115,7 @@ impl Gate {
             Decision::NotGranted => Some(DenialReason::NotGranted),
             Decision::Protected => Some(DenialReason::Protected),
             Decision::Never => Some(DenialReason::Never),
+            Decision::BeyondCeiling => Some(DenialReason::BeyondCeiling),
         }
     }
 
@@ -120,14 +124,15 @@ impl Gate {
         self.grants.of(capability).any(|glob| glob.as_literal() == Some(path))
     }
 
-    /// Whether something below `dir` is granted. A wildcard leads nowhere below a guarded name.
+    /// Whether something below `dir` is granted, and within the agent's ceiling. A wildcard of a
+    /// grant leads nowhere below a guarded name; one of a ceiling does, since it only bounds.
     fn leads_on(&self, capability: Capability, dir: &str, guarded: bool) -> bool {
-        let below =
-            |literal: &str| literal.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        self.grants.of(capability).any(|glob| match glob.as_literal() {
-            Some(literal) => below(literal),
-            None => !guarded && glob.may_match_below(dir),
-        })
+        let leads = |glob: &PathGlob| {
+            let named = glob.as_literal().is_some();
+            (named || !guarded) && glob.may_match_below(dir)
+        };
+        let declared = |glob: &PathGlob| self.grants.is_declared_below(capability, glob, dir);
+        self.grants.of(capability).any(|glob| leads(glob) && declared(glob))
     }
 }
 
@@ -178,11 +183,13 @@ fn fold(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use idumb_core::Bounds;
+
     use super::*;
 
     fn gate(reads: &[&str], writes: &[&str]) -> Gate {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Gate::new(Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() })
+        Gate::new(Grants { reads: globs(reads), writes: globs(writes), ..Grants::default() })
     }
 
     #[test]
@@ -226,6 +233,82 @@ mod tests {
         for (gate, path, expected) in table {
             assert_eq!(gate.leave(path).sight, expected, "{path:?}");
             assert_eq!(gate.leave(path).sight, expected, "{path:?} from memory");
+        }
+    }
+
+    /// A gate for these grants, and this ceiling.
+    fn under(
+        (most_reads, most_writes): (&[&str], &[&str]),
+        (reads, writes): (&[&str], &[&str]),
+    ) -> Gate {
+        let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let ceiling = Some(Bounds { reads: globs(most_reads), writes: globs(most_writes) });
+        let never = globs(&["src/never/**"]);
+        Gate::new(Grants { reads: globs(reads), writes: globs(writes), never, ceiling })
+    }
+
+    #[test]
+    fn a_ceiling_bounds_sight_by_table() {
+        use DenialReason::{BeyondCeiling, Never, NotGranted, Protected};
+        use Sight::{Hidden, OnTheWay, Readable};
+        let all = under((&["src/api/*.rs", ".env*"], &["docs/**"]), (&["**"], &["**"]));
+        let named = under((&["**/*.rs"], &[]), (&["src/a.rs", ".git/HEAD", "x/b.txt"], &[]));
+        let apart = under((&["src/a/**"], &[]), (&["src/b/**"], &[]));
+        let nothing = under((&[], &[]), (&["**"], &["**"]));
+        let table = [
+            (&all, "", OnTheWay),
+            (&all, "src", OnTheWay),
+            (&all, "src/api", OnTheWay),
+            (&all, "src/api/a.rs", Readable),
+            (&all, "src/api/a.txt", Hidden(BeyondCeiling)),
+            (&all, "src/api/deep", Hidden(BeyondCeiling)),
+            (&all, "src/other", Hidden(BeyondCeiling)),
+            (&all, "src/never", Hidden(Never)),
+            (&all, "tests", Hidden(BeyondCeiling)),
+            (&all, "docs", Readable),
+            (&all, "docs/a.md", Readable),
+            (&all, ".env", Hidden(Protected)),
+            (&all, ".git", Hidden(BeyondCeiling)),
+            (&named, "src", OnTheWay),
+            (&named, "src/a.rs", Readable),
+            (&named, "src/b.rs", Hidden(NotGranted)),
+            (&named, "x", Hidden(BeyondCeiling)),
+            (&named, "x/b.txt", Hidden(BeyondCeiling)),
+            (&named, ".git", Hidden(BeyondCeiling)),
+            (&apart, "src", Hidden(BeyondCeiling)),
+            (&apart, "src/a", Hidden(NotGranted)),
+            (&apart, "src/b", Hidden(BeyondCeiling)),
+            (&nothing, "", OnTheWay),
+            (&nothing, "a", Hidden(BeyondCeiling)),
+        ];
+        for (gate, path, expected) in table {
+            assert_eq!(gate.leave(path).sight, expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_ceiling_bounds_writing_by_table() {
+        let all = under((&["**"], &["docs/gen/*.md", ".github/**"]), (&[], &["**"]));
+        let named = under((&[], &["**"]), (&[], &[".github/workflows/ci.yml"]));
+        let apart = under((&["**"], &["docs/**"]), (&["docs/**"], &["src/**"]));
+        let table = [
+            (&all, "", true, false),
+            (&all, "docs", true, false),
+            (&all, "docs/gen", true, false),
+            (&all, "docs/gen/a.md", true, true),
+            (&all, "docs/gen/a.rs", false, false),
+            (&all, "docs/other", false, false),
+            (&all, "src", false, false),
+            (&all, ".github/workflows/ci.yml", false, false),
+            (&named, ".github", true, false),
+            (&named, ".github/workflows/ci.yml", true, true),
+            (&apart, "", false, false),
+            (&apart, "src", false, false),
+            (&apart, "docs", false, false),
+        ];
+        for (gate, path, dir, write) in table {
+            let leave = gate.leave(path);
+            assert_eq!((leave.no_dir.is_none(), leave.no_write.is_none()), (dir, write), "{path}");
         }
     }
 

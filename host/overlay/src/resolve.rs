@@ -10,7 +10,7 @@ use idumb_core::{Capability, DenialReason, Seen};
 use crate::FsError;
 use crate::base::{Kind, join};
 use crate::file::FileNode;
-use crate::gate::Sight;
+use crate::gate::{Leave, Sight};
 use crate::node::{Child, LinkNode, LinkState, Name, NodeId, OtherNode, Times};
 use crate::view::Call;
 
@@ -244,7 +244,7 @@ impl Call<'_> {
             return Err(FsError::NameTooLong);
         }
         let path = join(&self.tree.path_of(dir)?, name);
-        let sight = self.shared.gate.leave(&path).sight;
+        let Leave { sight, no_read, .. } = self.shared.gate.leave(&path);
         if let Sight::Hidden(reason) = sight {
             return Ok(Look::Hidden(reason));
         }
@@ -254,7 +254,7 @@ impl Call<'_> {
                 Ok(Look::There(child))
             }
             // What is on the way to something granted can only be a directory.
-            Some(_) => Ok(Look::Hidden(DenialReason::NotGranted)),
+            Some(_) => Ok(Look::Hidden(no_read.unwrap_or(DenialReason::NotGranted))),
         }
     }
 

@@ -59,7 +59,7 @@ impl Blobs for Store {
 
 pub(crate) fn grants(reads: &[&str], writes: &[&str]) -> Grants {
     let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-    Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() }
+    Grants { reads: globs(reads), writes: globs(writes), ..Grants::default() }
 }
 
 /// A project on disk, and where the host keeps its things for it.

@@ -145,14 +145,6 @@ impl Reading<'_> {
         let decision = grants.map_or(Decision::Allow, |grants| grants.allows(capability, path));
         match decision {
             Decision::Allow => Ok(()),
-            // A task's own grants have no `never`: that is for policies.
-            Decision::NotGranted | Decision::Never => Err(self.refuse_value(
-                Code::OutsideGrants,
-                item,
-                format!("the task may not {does} `{path}`"),
-                &format!("not in its `{key}`"),
-                format!("add it: `{key} = [\"{path}\"]`"),
-            )),
             Decision::Protected => Err(self.refuse_value(
                 Code::ProtectedPath,
                 item,
@@ -160,6 +152,16 @@ impl Reading<'_> {
                 &format!("not named in `{key}`"),
                 format!("if the task is to {does} it, name it exactly: `{key} = [\"{path}\"]`"),
             )),
+            // A task's own grants have no `never`, which is for policies, and no ceiling, which is
+            // for agents.
+            Decision::NotGranted | Decision::Never | Decision::BeyondCeiling => Err(self
+                .refuse_value(
+                    Code::OutsideGrants,
+                    item,
+                    format!("the task may not {does} `{path}`"),
+                    &format!("not in its `{key}`"),
+                    format!("add it: `{key} = [\"{path}\"]`"),
+                )),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod agent;
 mod cache;
+mod ceiling;
 mod command;
 mod contract;
 mod engine;
@@ -29,6 +30,7 @@ use idumb_core::{Artifact, Attempt, Feedback, LogLine, PhaseId, RunId, TaskId};
 
 pub use agent::{Agent, Broken, CallOptions, Ended};
 pub use cache::{Cache, Unusable};
+pub use ceiling::{BadCeiling, CEILING_SECTION, declared_ceiling};
 pub use command::{Command, CommandOptions, Exit, Ran, Stdio};
 pub use engine::{Refused, Sandbox};
 pub use guest::Candidate;

@@ -77,6 +77,11 @@
 //! role = "builder"
 //! ```
 //!
+//! # What it may ever want
+//!
+//! Say with [`ceiling!`] what the agent may ever want to read and write, and why. Whoever runs it
+//! is shown that before it runs, and it is never given more.
+//!
 //! # A checking agent
 //!
 //! A finding rests on what the host observed: take the id from [`evidence::observe`] or
@@ -206,6 +211,65 @@ impl<T: IntegrationChecker> bindings::integration_checker::Guest for T {
     ) -> Result<Vec<Finding>, Failure> {
         <T as IntegrationChecker>::check_integration(established, links, context)
     }
+}
+
+/// Declares the ceiling: what the agent may ever want to read and to write, and why. Once in a
+/// crate, anywhere in it; an agent of any role may have one.
+///
+/// ```
+/// idumb_agent::ceiling! {
+///     reads ["src/**"] because "to find what is public";
+///     writes ["docs/**", "README.md"] because "to write the reference";
+/// }
+/// # fn main() {}
+/// ```
+///
+/// The host shows it to whoever is about to run the agent, and gives the agent at most that,
+/// whatever a task grants. What may be written may be read. Patterns are those of a plan's `reads`
+/// and `writes`; none at all (`ceiling! {}`) declares that the agent wants no file. Without this
+/// macro the agent declares nothing, and the grants of its tasks alone decide.
+///
+/// Paths and reasons are literals of the kind `"…"`, on one line, with no escape but `\\` and
+/// `\"`: they become TOML, in the section `idumb:agent/ceiling` of the component.
+#[macro_export]
+macro_rules! ceiling {
+    ($($capability:ident [$($path:literal),+ $(,)?] because $why:literal;)*) => {
+        const _: () = {
+            const TEXT: &str = concat!(
+                $(
+                    "[[", $crate::__capability!($capability), "]]\n",
+                    "paths = [", $(stringify!($path), ", ",)+ "]\n",
+                    "why = ", stringify!($why), "\n",
+                )*
+                // A section must not be empty to be kept.
+                "\n",
+            );
+            #[used]
+            #[allow(unsafe_code, reason = "it names a section, and nothing else")]
+            #[cfg_attr(target_family = "wasm", unsafe(link_section = "idumb:agent/ceiling"))]
+            static SECTION: [u8; TEXT.len()] = $crate::__section(TEXT);
+        };
+    };
+}
+
+/// What may stand before a list of paths in [`ceiling!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __capability {
+    (reads) => {
+        "reads"
+    };
+    (writes) => {
+        "writes"
+    };
+}
+
+/// The bytes of a text; `N` must be its length.
+#[doc(hidden)]
+pub const fn __section<const N: usize>(text: &str) -> [u8; N] {
+    let mut section = [0; N];
+    section.copy_from_slice(text.as_bytes());
+    section
 }
 
 /// Makes a component of a type that is a [`Builder`]. Once in a crate.

@@ -1,4 +1,5 @@
-//! Agents that misbehave on purpose: components for `wasm32-wasip2`, as bytes.
+//! Agents for tests, most of which misbehave on purpose: components for `wasm32-wasip2`, as
+//! bytes.
 //!
 //! Invariant: a behaviour that no test is named after fails the build of the tests, which
 //! hand [`for_each_builder_behaviour`] and [`for_each_validator_behaviour`] a macro that
@@ -19,3 +20,6 @@ pub static MISBEHAVING_VALIDATOR: &[u8] =
 
 /// A WASI command that does what its arguments say.
 pub static COMMANDER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/commander.wasm"));
+
+/// A builder with a ceiling, which tries what the task's options name, within it or not.
+pub static NARROW_BUILDER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/narrow-builder.wasm"));

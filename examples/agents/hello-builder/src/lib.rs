@@ -19,4 +19,8 @@ impl Builder for Hello {
     }
 }
 
+idumb_agent::ceiling! {
+    writes ["**/*.txt"] because "to put the greeting where the task wants it";
+}
+
 idumb_agent::builder!(Hello);

@@ -5,8 +5,8 @@
 
 use super::{Control, Job, Run, TaskState};
 use crate::{
-    CheckpointAt, Effect, ErrorCode, Event, Mode, Moment, PauseCause, Refusal, Refused, Role,
-    RunOutcome, Scope, TaskId, Verdict, WorkflowStep, next_batch,
+    AgentBinding, CheckpointAt, Effect, ErrorCode, Event, Grants, Mode, Moment, PauseCause,
+    Refusal, Refused, Role, RunOutcome, Scope, TaskId, Verdict, WorkflowStep, next_batch,
 };
 
 impl Run {
@@ -71,11 +71,13 @@ impl Run {
             return false;
         }
         let epoch = self.next_phase_epoch();
-        let agent = self.config.checker(role).map_or(role.as_str(), |agent| &agent.name).to_owned();
-        let never = self.config.governance().never();
-        let scope = Scope::Checks { plan: self.plan.digest, never: never.clone() };
+        let checker = self.config.checker(role);
+        let agent = checker.map_or(role.as_str(), |agent| &agent.name).to_owned();
+        let ceiling = checker.and_then(AgentBinding::bounds);
+        let (plan, never) = (self.plan.digest, self.config.governance().never());
+        let scope = Scope::Checks { plan, never: never.clone(), ceiling: ceiling.clone() };
         self.emit(now, Event::PhaseCheckStarted { role, epoch, agent, scope });
-        self.start(job.clone(), epoch, Effect::CheckPhase { role, epoch, never });
+        self.start(job.clone(), epoch, Effect::CheckPhase { role, epoch, never, ceiling });
         self.start_clock(now, &job);
         true
     }
@@ -185,7 +187,9 @@ impl Run {
         let feedback = record.latest.as_ref().map(|latest| latest.feedback.clone());
         let feedback = feedback.unwrap_or_default();
         let agent = definition.agent.clone();
+        let ceiling = self.config.agent(&agent).and_then(AgentBinding::bounds);
         let grants = self.config.governance().narrowed(definition.grants());
+        let grants = Grants { ceiling, ..grants };
         let refusal = self.is_within(definition, &grants).err();
         let task = task.clone();
         if let Some(why) = refusal {
@@ -236,12 +240,14 @@ impl Run {
             self.emit(now, event);
             return true;
         }
+        let checker = self.config.checker(Role::Validator);
+        let ceiling = checker.and_then(AgentBinding::bounds);
         let grants = self.config.governance().narrowed(definition.validation_grants());
+        let grants = Grants { ceiling, ..grants };
         if let Err(why) = self.is_within(definition, &grants) {
             self.refuse(now, task, crate::Actor::LowValidator, why);
             return true;
         }
-        let checker = self.config.checker(Role::Validator);
         let agent = checker.map_or(Role::Validator.as_str(), |agent| &agent.name).to_owned();
         self.emit(
             now,

@@ -115,22 +115,23 @@ impl Run {
     /// Whether the grants that an agent is about to be given are within the executor's. The
     /// executor has what the plan's tasks ask for, without what policies take away.
     pub(super) fn is_within(&self, task: &Task, now_asked: &crate::Grants) -> Result<(), Refusal> {
-        let ceiling = self.config.governance().narrowed(crate::Grants {
+        let executors = self.config.governance().narrowed(crate::Grants {
             reads: task.validation_grants().reads,
             writes: task.writes.clone(),
-            never: Vec::new(),
+            ..crate::Grants::default()
         });
-        if now_asked.within(&ceiling) {
+        if now_asked.within(&executors) {
             return Ok(());
         }
         let wide = |capability| {
             let mut asked = now_asked.of(capability);
-            asked.find(|path| !ceiling.of(capability).any(|have| have.covers(path))).cloned()
+            asked.find(|path| !executors.of(capability).any(|have| have.covers(path))).cloned()
         };
         let (capability, path) = match wide(crate::Capability::Write) {
             Some(path) => (crate::Capability::Write, path),
             None => {
-                let path = wide(crate::Capability::Read).or_else(|| ceiling.never.first().cloned());
+                let path =
+                    wide(crate::Capability::Read).or_else(|| executors.never.first().cloned());
                 let Some(path) = path else { return Ok(()) };
                 (crate::Capability::Read, path)
             }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use idumb_core::{
-    Actor, AgentBinding, Capability, CheckpointAt, Digest, Effect, Event, Finding, Grants, Mode,
-    Observed, Policy, Prerequisite, Refusal, Refused, Role, RunConfig, RunId, Scope, Task, Verdict,
+    Actor, AgentBinding, Bounds, Capability, Ceiling, CheckpointAt, Digest, Effect, Event, Finding,
+    Grants, Mode, Observed, Policy, Prerequisite, Refusal, Refused, Role, RunConfig, RunId, Scope,
+    Task, Verdict, Want,
 };
 
 use crate::answers::failure;
@@ -42,7 +43,7 @@ fn governed(tasks: impl IntoIterator<Item = Task>, policies: Vec<Policy>) -> Wor
 
 fn agent(name: &str, role: Role, bytes: &[u8]) -> AgentBinding {
     let (name, source) = (name.to_owned(), "built in".to_owned());
-    AgentBinding { name, role, digest: Digest::of(bytes), source }
+    AgentBinding { name, role, digest: Digest::of(bytes), source, ceiling: None }
 }
 
 #[test]
@@ -93,12 +94,18 @@ fn what_nobody_gets_is_handed_on_with_every_grant() {
     let never = globs(&["secrets/**"]);
     let house = Policy { never: never.clone(), ..policy("the house") };
     let mut world = governed([task("A").reading(&["**"])], vec![house]);
-    let grants = Grants { reads: globs(&["**"]), writes: globs(&["A.txt"]), never: never.clone() };
+    let grants = Grants {
+        reads: globs(&["**"]),
+        writes: globs(&["A.txt"]),
+        never: never.clone(),
+        ceiling: None,
+    };
     let Effect::Build { grants: given, agent, .. } = world.waiting[0].clone() else { panic!() };
     assert_eq!((&given, agent.as_str()), (&grants, "builder"));
     world.builds("A");
     let Effect::Validate { grants: seen, .. } = world.waiting[0].clone() else { panic!() };
-    let looked = Grants { reads: globs(&["**", "A.txt"]), writes: vec![], never: never.clone() };
+    let looked =
+        Grants { reads: globs(&["**", "A.txt"]), never: never.clone(), ..Grants::default() };
     assert_eq!(seen, looked, "and a validator writes nothing");
     world.passes("A");
     world.applies("A");
@@ -121,6 +128,59 @@ fn what_nobody_gets_is_handed_on_with_every_grant() {
         ("integration-checker".to_owned(), Grants { never, ..Grants::default() }),
     ];
     assert_eq!(recorded, expected, "the journal says what was given");
+}
+
+/// Each agent's grants carry the ceiling that it declares, and so does the journal.
+#[test]
+fn an_agents_ceiling_is_handed_on_with_its_grants() {
+    let want = |path: &str| Want { paths: globs(&[path]), why: "to test".to_owned() };
+    let ceiling = |path: &str| Ceiling { reads: vec![want(path)], writes: vec![want("*.txt")] };
+    let bounds = |path: &str| Some(Bounds { reads: globs(&[path]), writes: globs(&["*.txt"]) });
+    let bound = |name: &str, role, path: &str| AgentBinding {
+        ceiling: Some(ceiling(path)),
+        ..agent(name, role, name.as_bytes())
+    };
+    let mut world = World::with(Mode::Auto, [task("A").reading(&["**"])], |config| {
+        config.agents = vec![
+            bound("builder", Role::Builder, "b/**"),
+            bound("judge", Role::Validator, "j/**"),
+            bound("looker", Role::IntegrationChecker, "l/**"),
+            agent("last", Role::Verifier, b"v"),
+        ];
+    });
+    let Effect::Build { grants, .. } = world.waiting[0].clone() else { panic!() };
+    assert_eq!(grants.ceiling, bounds("b/**"));
+    assert_eq!(grants.reads, globs(&["**"]), "what the plan says stays to be seen");
+    world.builds("A");
+    let Effect::Validate { grants, .. } = world.waiting[0].clone() else { panic!() };
+    assert_eq!(grants.ceiling, bounds("j/**"));
+    world.passes("A");
+    world.applies("A");
+    let Effect::CheckPhase { ceiling, .. } = world.waiting[0].clone() else { panic!() };
+    assert_eq!(ceiling, bounds("l/**"));
+    world.goes_well();
+
+    let recorded = |event: &Event| match event {
+        Event::LeaseGranted { grants, .. } | Event::ValidationStarted { grants, .. } => {
+            Some(grants.ceiling.clone())
+        }
+        Event::PhaseCheckStarted { scope: Scope::Checks { ceiling, .. }, .. } => {
+            Some(ceiling.clone())
+        }
+        _ => None,
+    };
+    let recorded: Vec<Option<Bounds>> =
+        world.journal.iter().filter_map(|stamped| recorded(&stamped.event)).collect();
+    assert_eq!(recorded, [bounds("b/**"), bounds("j/**"), bounds("l/**"), None]);
+}
+
+/// A journal of before there were ceilings is read as one of agents that declare none.
+#[test]
+fn a_binding_of_before_reads_as_one_without_a_ceiling() {
+    let new = agent("builder", Role::Builder, b"b");
+    let text = serde_json::to_string(&new).unwrap();
+    assert!(!text.contains("ceiling"), "{text}");
+    assert_eq!(serde_json::from_str::<AgentBinding>(&text).unwrap(), new);
 }
 
 /// The run refused before anything was started, for one reason.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use idumb_core::{
-    AgentBinding, Backoff, Blocker, Checkpoint, CheckpointAt, Criterion, CriterionId, Digest, Mode,
-    PathGlob, PhaseId, Plan, Policy, Resort, Role, Rule, RunConfig, RunId, Task, TaskId, Timeouts,
+    AgentBinding, Backoff, Blocker, Ceiling, Checkpoint, CheckpointAt, Criterion, CriterionId,
+    Digest, Mode, PathGlob, PhaseId, Plan, Policy, Resort, Role, Rule, RunConfig, RunId, Task,
+    TaskId, Timeouts, Want,
 };
 
 use crate::rng::Rng;
@@ -119,19 +120,25 @@ pub(crate) fn config(rng: &mut Rng) -> RunConfig {
         config.policies = vec![policy(rng)];
     }
     if rng.chance(20) {
-        let bind = |name: &str, role, bytes: &str| AgentBinding {
+        let same = rng.chance(10);
+        let mut bind = |name: &str, role, bytes: &str| AgentBinding {
             name: name.to_owned(),
             role,
             digest: Digest::of(bytes.as_bytes()),
             source: String::new(),
+            ceiling: rng.chance(30).then(ceiling),
         };
-        let same = rng.chance(10);
         config.agents = vec![
             bind("builder", Role::Builder, "builder"),
             bind("judge", Role::Validator, if same { "builder" } else { "judge" }),
         ];
     }
     config
+}
+
+fn ceiling() -> Ceiling {
+    let want = |text: &str| Want { paths: vec![glob(text)], why: "to work".to_owned() };
+    Ceiling { reads: vec![want("**")], writes: vec![want("a/**")] }
 }
 
 fn rule(rng: &mut Rng, number: usize) -> Rule {

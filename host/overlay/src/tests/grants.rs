@@ -1,5 +1,7 @@
 //! What grants let through, and that every other door is closed the same way.
 
+use idumb_core::Bounds;
+
 use super::*;
 use std::time::SystemTime;
 
@@ -62,6 +64,39 @@ fn a_denial_says_what_and_which_line_would_allow_it() {
     assert_eq!(denials.len(), 1);
     assert_eq!((denials[0].operation.as_str(), denials[0].count), ("open", 3));
     assert_eq!(denials[0].grant_line().unwrap(), r#"writes = ["a/b.txt"]"#);
+}
+
+/// Every door is the gate's: beyond a ceiling is like not granted, but for the reason.
+#[test]
+fn beyond_the_ceiling_is_not_there_whatever_is_granted() {
+    let project = Project::new(&[("src/a.rs", "a"), ("docs/b.md", "b"), ("api", "a file")]);
+    let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let most = Bounds { reads: globs(&["src/**", "api/*"]), writes: globs(&["docs/new/*"]) };
+    let grants = Grants { ceiling: Some(most), ..grants(&["**"], &["**"]) };
+    let upper = project.dir.path().join("upper");
+    let view = WorkView::new(&project.base(), &upper, grants, Quota::default()).unwrap();
+    let root = view.root();
+    assert_eq!(names(&view, "."), ["docs", "src"], "`api` is no directory");
+    assert_eq!(names(&view, "docs"), Vec::<String>::new());
+    assert_eq!(read(&view, "src/a.rs").unwrap(), "a");
+    fails(read(&view, "docs/b.md"), "NoEntry");
+    fails(view.stat(root, "docs/b.md", true), "NoEntry");
+    fails(read(&view, "api"), "NoEntry");
+    fails(view.open(root, "src/a.rs", true, WRITE), "NotPermitted");
+    fails(view.open(root, "top", true, CREATE), "NotPermitted");
+    fails(view.mkdir(root, "docs/other"), "NotPermitted");
+    view.mkdir(root, "docs/new").unwrap();
+    view.open(root, "docs/new/c.md", true, CREATE).unwrap();
+    fails(view.rename(root, "docs/new/c.md", root, "src/c.md"), "NotPermitted");
+    let denials = denials(&view);
+    assert!(!denials.is_empty());
+    for denial in &denials {
+        assert_eq!(denial.reason, DenialReason::BeyondCeiling, "{denial:?}");
+        assert_eq!(denial.grant_line(), None, "no line of the plan can allow it");
+    }
+    let changes = project.seal(view).change_set.changes;
+    let paths: Vec<String> = changes.into_iter().map(|change| change.path).collect();
+    assert_eq!(paths, ["docs/new", "docs/new/c.md"]);
 }
 
 #[test]

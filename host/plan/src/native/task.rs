@@ -119,7 +119,7 @@ fn rest(
         (Ok(reads), Ok(writes)) => Some(Grants {
             reads: reads.clone().unwrap_or_default(),
             writes: writes.clone().unwrap_or_default(),
-            never: Vec::new(),
+            ..Grants::default()
         }),
         _ => None,
     };

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use idumb_core::{
-    Actor, Effect, Event, PauseCause, Plan, Role, RunOutcome, Stamped, StateDocument, Task, TaskId,
-    Verdict, WorkflowStep,
+    Actor, AgentBinding, Effect, Event, PauseCause, Plan, Role, RunOutcome, Stamped, StateDocument,
+    Task, TaskId, Verdict, WorkflowStep,
 };
 
 use super::clocks::Job;
@@ -342,7 +342,9 @@ impl Checker {
                 assert_eq!(account.change_set, Some(*change_set));
                 self.lives(Job::Task(task.clone()), *epoch, None);
             }
-            Effect::CheckPhase { role, epoch, never } => {
+            Effect::CheckPhase { role, epoch, never, ceiling } => {
+                let checker = self.config.checker(*role);
+                assert_eq!(*ceiling, checker.and_then(AgentBinding::bounds));
                 assert_eq!(*epoch, self.phase_epoch);
                 assert_eq!(*never, self.config.governance().never());
                 self.lives(Job::Phase(*role), *epoch, Some(up));

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use idumb_core::{
-    Aftermath, Blocker, CheckpointAt, Digest, Event, EvidenceId, Examination, Interruption,
-    Judgement, Mode, Observed, Parking, Resort, Role, Rule, RuleDecision, Stamped, TaskId, Trouble,
-    Verdict,
+    Aftermath, AgentBinding, Blocker, CheckpointAt, Digest, Event, EvidenceId, Examination, Grants,
+    Interruption, Judgement, Mode, Observed, Parking, Resort, Role, Rule, RuleDecision, Stamped,
+    TaskId, Trouble, Verdict,
 };
 
 use super::clocks::Job;
@@ -41,7 +41,7 @@ impl Checker {
             }
             Event::ValidationStarted { task, epoch, change_set, grants, .. } => {
                 self.goes();
-                self.check_rights(task, &grants.never);
+                self.check_rights(task, grants, self.config.checker(Role::Validator));
                 let checked_after = self.history.len();
                 let account = self.account(task, &[At::Sealed], None);
                 assert!(*epoch > account.epoch, "an epoch is used twice");
@@ -101,8 +101,8 @@ impl Checker {
         assert!(self.batch.contains(task), "{task} is not in the batch");
         assert!(!self.completed.contains(task), "{task} is done");
         self.check_ready(task);
-        self.check_rights(task, &grants.never);
         let definition = self.task(task);
+        self.check_rights(task, grants, self.config.agent(&definition.agent));
         let governance = self.config.governance();
         assert_eq!(governance.refuses(&definition.grants()), None, "{task}");
         let agents = self.config.agent(&definition.agent);
@@ -122,10 +122,12 @@ impl Checker {
         (account.epoch, account.attempt, account.at) = (*epoch, *attempt, At::Leased);
     }
 
-    fn check_rights(&self, task: &TaskId, never: &[idumb_core::PathGlob]) {
+    fn check_rights(&self, task: &TaskId, grants: &Grants, agent: Option<&AgentBinding>) {
         assert_eq!(self.links, 3, "{task}: nobody delegated that");
         assert_eq!(self.refusals, 0, "{task}: it was refused");
-        assert_eq!(never, self.config.governance().never(), "{task}: what nobody gets");
+        assert_eq!(grants.never, self.config.governance().never(), "{task}: what nobody gets");
+        let ceiling = agent.and_then(AgentBinding::bounds);
+        assert_eq!(grants.ceiling, ceiling, "{task}: what its agent declares");
     }
 
     pub(super) fn check_ready(&self, task: &TaskId) {
