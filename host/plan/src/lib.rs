@@ -27,6 +27,7 @@ pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused};
 pub use render::{Look, render, render_as};
 pub use rules::{RulesFile, read_rules};
+pub use suggest::meant;
 
 /// Reads a plan in the native format, `docs/plan-format.md`.
 ///
