@@ -140,14 +140,15 @@ fn sides(
             return Err(DiffError::TooLong { path: path.clone(), size: *size });
         }
     }
+    // First what is surely kept: whether it is text is known even if the other side is gone.
+    let after = match &to.after {
+        Some(Entry::File { digest, size, .. }) => kept(&to.path, (*digest, *size), blobs)?,
+        other => text_of(other.as_ref()),
+    };
     let before = match &from.before {
         Some(Entry::File { digest, size, .. }) => {
             before(&from.path, (*digest, *size), base, blobs)?
         }
-        other => text_of(other.as_ref()),
-    };
-    let after = match &to.after {
-        Some(Entry::File { digest, size, .. }) => kept(&to.path, (*digest, *size), blobs)?,
         other => text_of(other.as_ref()),
     };
     Ok((before, after))

@@ -145,7 +145,7 @@ impl<'a> Piece<'a> {
             Err(DiffError::NotText(_)) => Lines::Not(NOT_TEXT.to_owned()),
             Err(DiffError::TooLong { .. }) => Lines::Not("too long to be shown".to_owned()),
             Err(DiffError::Unavailable { digest, .. }) if matches!(before, Some(Entry::File { digest: old, .. }) if *old == digest) => {
-                Lines::Not("what stood there before is not kept".to_owned())
+                Lines::Not("what stood there before is not kept (only text is, and not without end)".to_owned())
             }
             Err(error) => Lines::Gone(error.to_string()),
         }
