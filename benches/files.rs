@@ -164,7 +164,11 @@ fn sealing(folder: &Path, large: &Path, small: &Path) {
     };
     let one = seal(large, 1);
     line("1 file", one, "");
-    line("1 file, in a project of 100", seal(small, 1), &format!("{:.2} x", ratio(one, seal(small, 1))));
+    line(
+        "1 file, in a project of 100",
+        seal(small, 1),
+        &format!("{:.2} x", ratio(one, seal(small, 1))),
+    );
     line("100 files", seal(large, 100), "(the large project's over the small one's, above)");
 }
 
@@ -247,7 +251,8 @@ fn guest_files(folder: &Path) {
     println!("(wanted: small files at most 3 x native, streams at most 2 x)");
 }
 
-const WORDS: [&str; 8] = ["commander", "then", "time-small", ".", "", "then", "time-stream", "stream"];
+const WORDS: [&str; 8] =
+    ["commander", "then", "time-small", ".", "", "then", "time-stream", "stream"];
 
 fn words() -> Vec<String> {
     let mut words: Vec<String> = WORDS.iter().map(|word| (*word).to_owned()).collect();
@@ -285,20 +290,14 @@ fn engine() -> Engine {
     Engine::new(&config).expect("an engine")
 }
 
-async fn stock_called(
-    engine: &Engine,
-    code: &Component,
-    folder: &Path,
-    blocking: bool,
-) -> String {
+async fn stock_called(engine: &Engine, code: &Component, folder: &Path, blocking: bool) -> String {
     let mut linker = Linker::<Plain>::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("a linker");
     let out = MemoryOutputPipe::new(1 << 16);
     let mut wasi = WasiCtx::builder();
     wasi.args(&words()).stdout(out.clone()).allow_blocking_current_thread(blocking);
     wasi.preopened_dir(folder, ".", FsPerms::ReadWrite).expect("a folder");
-    let mut store =
-        Store::new(engine, Plain { table: ResourceTable::new(), wasi: wasi.build() });
+    let mut store = Store::new(engine, Plain { table: ResourceTable::new(), wasi: wasi.build() });
     store.set_epoch_deadline(u64::MAX / 2);
     let command = Stock::instantiate_async(&mut store, code, &linker).await.expect("an instance");
     command.wasi_cli_run().call_run(&mut store).await.expect("no trap").expect("success");

@@ -247,3 +247,26 @@ fn what_an_interrupted_integration_moved_aside_is_never_cleaned_away() {
         assert_eq!(fs::read_to_string(&aside).unwrap(), "the user's only copy\n", "{how}");
     }
 }
+
+#[test]
+fn a_diff_of_disguised_files_is_escaped_in_names_and_says_what_is_lost() {
+    let project = Project::new(r#"do = "disguised_words", path = "out""#);
+    project.idumb(&["execute-phase", "1", "--mode=auto"]);
+    let output = project.idumb(&["diff"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("diff --git \"a/out/\\033[2J"), "{stdout}");
+    let blobs = project.folder().join(".idumb/state/blobs");
+    let sealed = project.event("attempt_sealed");
+    let digest = sealed["sealed"]["change_set"].as_str().unwrap();
+    let digest = digest.rsplit(':').next().unwrap();
+    fs::remove_file(blobs.join(&digest[..2]).join(digest)).unwrap();
+    let output = project.idumb(&["diff"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("of P1-T1 attempt 1 cannot be read"), "{}", told(&output));
+    fs::remove_dir_all(&blobs).unwrap();
+    let output = project.idumb(&["diff"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("blobs is gone"), "{}", told(&output));
+    assert!(!blobs.exists(), "looking makes nothing");
+}

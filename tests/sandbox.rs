@@ -129,7 +129,8 @@ fn folders_are_given_under_names_and_read_only() {
     assert_said(&output, 0, "");
     assert_eq!((bench.text("in/a.txt"), bench.text("out/c.txt")), ("a".into(), "c".into()));
     // From one to the other is as from one disk to another.
-    let output = bench.run(&["--dir", "in::/in", "--dir", "out::/out"], &["move", "/in/a.txt", "/out/a"]);
+    let output =
+        bench.run(&["--dir", "in::/in", "--dir", "out::/out"], &["move", "/in/a.txt", "/out/a"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("ross-device"), "{}", told(&output));
 }
 
@@ -148,15 +149,21 @@ fn links_lead_nowhere_outside() {
 #[test]
 fn what_it_changed_is_shown_applied_or_dropped() {
     let files = [("a.txt", "one\n"), ("gone.txt", "gone\n")];
-    let words =
-        ["then", "write", "a.txt", "two\n", "then", "write", "b.txt", "b\n", "then", "remove", "gone.txt"];
+    let words = [
+        "then", "write", "a.txt", "two\n", "then", "write", "b.txt", "b\n", "then", "remove",
+        "gone.txt",
+    ];
     for flags in [&["--write", "*.txt"][..], &["--write", "*.txt", "--diff"]] {
         let bench = Bench::new(&files);
         let before = bench.tree();
         let output = bench.run(flags, &words);
         assert_said(&output, 0, "");
         for line in ["-one", "+two", "+b", "-gone", "idumb: nothing was applied"] {
-            assert!(stderr(&output).lines().any(|said| said.starts_with(line)), "{}", told(&output));
+            assert!(
+                stderr(&output).lines().any(|said| said.starts_with(line)),
+                "{}",
+                told(&output)
+            );
         }
         assert_eq!(bench.tree(), before);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use idumb_core::{Mode, PathGlob, RunId};
+use idumb_core::{Attempt, Mode, PathGlob, RunId};
 
 /// Runs other people's agents on your code, safely.
 ///
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Answer(Answer),
     /// Show what happened in a phase's latest run
     Log(Log),
+    /// Show what a task's attempt would change, or has changed, as a unified diff
+    Diff(Diff),
     /// Show a recorded run as it went, in the live display
     Replay(Replay),
     /// Use the sandbox by itself, without a phase
@@ -153,7 +155,9 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 fn size(text: &str) -> Result<u64, String> {
     idumb_plan::bytes(text).ok_or_else(|| {
-        format!("`{text}` is no amount of memory: write `256MiB` (or KiB, GiB), or a number of bytes")
+        format!(
+            "`{text}` is no amount of memory: write `256MiB` (or KiB, GiB), or a number of bytes"
+        )
     })
 }
 
@@ -290,6 +294,26 @@ pub(crate) struct Log {
     /// Who was allowed what, by whom
     #[arg(long, conflicts_with = "files")]
     pub(crate) grants: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The run, such as `phase-1-r2` [default: the latest]; a word that names no run is the task
+    pub(crate) run: Option<String>,
+
+    /// The task [default: each that left a change-set]
+    pub(crate) task: Option<String>,
+
+    /// What this attempt left [default: the latest that left something]
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<Attempt>,
+
+    /// One line a path, without the lines of the files
+    #[arg(long)]
+    pub(crate) stat: bool,
 
     #[command(flatten)]
     pub(crate) output: Output,

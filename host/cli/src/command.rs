@@ -127,7 +127,8 @@ fn status(exit: &Exit, ended: Ended, args: &SandboxRun) -> u8 {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     let shown = file.display();
-    let meta = std::fs::metadata(file).map_err(|error| Fault::usage(format!("{shown}: {error}")))?;
+    let meta =
+        std::fs::metadata(file).map_err(|error| Fault::usage(format!("{shown}: {error}")))?;
     if !meta.is_file() || meta.len() > MAX_COMPONENT {
         return Err(Fault::usage(format!("{shown} is not a file of at most 64 MiB")).into());
     }
@@ -220,8 +221,11 @@ fn afterwards(room: &Room, given: &[Given], what: Afterwards, status: u8) -> Res
     for Given { base, mount } in given {
         let Files::Work(view) = &mount.files else { continue };
         let sealed = view.clone().seal(&room.blobs).map_err(|error| {
-            Fault::usage(format!("what it changed cannot be kept: {}", printable(&told(&error.into()))))
-                .hint("run it again when nobody else changes the folder")
+            Fault::usage(format!(
+                "what it changed cannot be kept: {}",
+                printable(&told(&error.into()))
+            ))
+            .hint("run it again when nobody else changes the folder")
         })?;
         if !sealed.change_set.changes.is_empty() {
             changes.push((base, sealed.change_set));
@@ -233,10 +237,9 @@ fn afterwards(room: &Room, given: &[Given], what: Afterwards, status: u8) -> Res
     let count: usize = changes.iter().map(|(_, change_set)| change_set.changes.len()).sum();
     match what {
         Afterwards::Apply if status == 0 => {
-            let applied = changes.into_iter().map(|(base, change_set)| Applied {
-                root: base.path().to_owned(),
-                change_set,
-            });
+            let applied = changes
+                .into_iter()
+                .map(|(base, change_set)| Applied { root: base.path().to_owned(), change_set });
             room.apply(applied.collect())?;
             tell(&format!("idumb: applied; paths changed: {count}"));
         }

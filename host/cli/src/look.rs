@@ -2,14 +2,15 @@
 //!
 //! Invariant: only reads; works while another process runs the phase.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use idumb_core::{
-    AccessRecord, Actor, Bounds, Control, Denial, Event, Grants, Moment, Plan, Prompt, Run,
-    RunConfig, RunOutcome, Scope, Stamped, TaskId,
+    AccessRecord, Actor, Bounds, Control, Event, Grants, Moment, Plan, Prompt, Run, RunConfig,
+    RunOutcome, Scope, Stamped, TaskId,
 };
 use idumb_journal::{Journal, Reading, RunRow, StateDir};
 use serde_json::json;
@@ -164,7 +165,7 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     let mut events = looked.events(0)?;
     let mut run = looked.begun(&events)?;
     known_agent(run.config(), args.agent.as_deref())?;
-    let mut wanted = Wanted { args, task, agents: std::collections::BTreeMap::new() };
+    let mut wanted = Wanted::new(args, task);
     let mut seen = 0;
     loop {
         // Asked before the events are read: what was written until then is not missed.
@@ -173,7 +174,7 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
         for stamped in &events {
             run.fold(stamped);
             if wanted.takes(&stamped.event) {
-                out.write_all(shown(args, &run, stamped)?.as_bytes())?;
+                out.write_all(shown(&wanted, &run, stamped)?.as_bytes())?;
             }
         }
         out.flush()?;
@@ -192,12 +193,13 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     }
 }
 
-fn shown(args: &Log, run: &Run, stamped: &Stamped) -> Result<String> {
+fn shown(wanted: &Wanted<'_>, run: &Run, stamped: &Stamped) -> Result<String> {
+    let args = wanted.args;
     if args.output.format == Format::Jsonl {
         return Ok(format!("{}\n", serde_json::to_string(stamped)?));
     }
     if args.files {
-        return Ok(files(&stamped.event));
+        return Ok(wanted.files(&stamped.event));
     }
     if args.grants {
         return Ok(grants(&stamped.event));
@@ -213,15 +215,52 @@ struct Wanted<'a> {
     args: &'a Log,
     task: Option<TaskId>,
     /// Who works on each task.
-    agents: std::collections::BTreeMap<TaskId, String>,
+    agents: BTreeMap<TaskId, String>,
+    /// What each task's builder may do, and its validator.
+    building: BTreeMap<TaskId, Grants>,
+    validating: BTreeMap<TaskId, Grants>,
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    fn new(args: &'a Log, task: Option<TaskId>) -> Self {
+        let (agents, building, validating) = Default::default();
+        Self { args, task, agents, building, validating }
+    }
+
+    /// What an attempt, or its validator, did with files.
+    fn files(&self, event: &Event) -> String {
+        let (who, record, grants): (String, &AccessRecord, _) = match event {
+            Event::AttemptSealed { task, attempt, sealed, .. } => {
+                let who = format!("{task} attempt {attempt}, builder");
+                (who, &sealed.record, self.building.get(task))
+            }
+            Event::AttemptFailed { task, attempt, record, .. } if !record.is_empty() => {
+                let who = format!("{task} attempt {attempt}, given up");
+                (who, record, self.building.get(task))
+            }
+            Event::CandidateJudged { task, attempt, record, .. } => {
+                let who = format!("{task} attempt {attempt}, validator");
+                (who, record, self.validating.get(task))
+            }
+            _ => return String::new(),
+        };
+        format!("{who}\n{}", report::access_text(record, grants))
+    }
+
     fn takes(&mut self, event: &Event) -> bool {
-        if let Event::LeaseGranted { task, agent, .. }
-        | Event::ValidationStarted { task, agent, .. } = event
-        {
-            self.agents.insert(task.clone(), agent.clone());
+        let (task, agent) = match event {
+            Event::LeaseGranted { task, agent, grants, .. } => {
+                self.building.insert(task.clone(), grants.clone());
+                (Some(task), agent.as_str())
+            }
+            Event::ValidationStarted { task, agent, grants, .. } => {
+                self.validating.insert(task.clone(), grants.clone());
+                (Some(task), agent.as_str())
+            }
+            _ => (None, ""),
+        };
+        if let Some(task) = task {
+            self.agents.insert(task.clone(), agent.to_owned());
         }
         let by = match event {
             Event::PhaseCheckStarted { agent, .. } => Some(agent),
@@ -417,32 +456,4 @@ fn said(event: &Event) -> String {
         .iter()
         .map(|line| format!("      {task} says: {}\n", one_line(&line.message, 300)))
         .collect()
-}
-
-/// What an attempt, or its validator, did with files.
-fn files(event: &Event) -> String {
-    let (who, record): (String, &AccessRecord) = match event {
-        Event::AttemptSealed { task, attempt, sealed, .. } => {
-            (format!("{task} attempt {attempt}, builder"), &sealed.record)
-        }
-        Event::AttemptFailed { task, attempt, record, .. } if !record.is_empty() => {
-            (format!("{task} attempt {attempt}, given up"), record)
-        }
-        Event::CandidateJudged { task, attempt, record, .. } => {
-            (format!("{task} attempt {attempt}, validator"), record)
-        }
-        _ => return String::new(),
-    };
-    let mut out = format!("{who}\n");
-    for read in &record.reads {
-        let path = if read.path.is_empty() { "." } else { &read.path };
-        out.push_str(&format!("  read    {} ({:?})\n", printable(path), read.seen));
-    }
-    for path in &record.writes {
-        out.push_str(&format!("  wrote   {}\n", printable(path)));
-    }
-    for denial in report::denial_texts(&record.denials, Denial::grant_line) {
-        out.push_str(&format!("  {denial}\n"));
-    }
-    out
 }

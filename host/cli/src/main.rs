@@ -10,6 +10,7 @@ mod command;
 mod compiled;
 mod control;
 mod desk;
+mod diff;
 mod driver;
 mod dry_run;
 mod established;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,
         Command::Log(args) => args.output.format,
+        Command::Diff(args) => args.output.format,
         Command::Replay(args) => args.output.format,
         Command::Status(_)
         | Command::Pause(_)
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Cancel(args) => steer::cancel(project, args, clock),
         Command::Answer(args) => steer::answer(project, args, clock),
         Command::Log(args) => look::log(project, args),
+        Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
         Command::Sandbox(SandboxCommand::Run(args)) => command::run(project, args),
     };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CriterionId, Denial, Digest, EvidenceId, RunId};
+use crate::{CriterionId, Denial, Digest, EvidenceId, LimitReached, RunId};
 
 /// An addressed observation that the host made for an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,13 +209,19 @@ pub enum Seen {
 pub struct AccessRecord {
     /// Every path of the base that was looked at, and the most that was seen of it.
     pub reads: Vec<Read>,
-    /// Every path that was changed.
+    /// Every path that was changed; of an attempt that came to nothing: that it had changed.
     pub writes: Vec<String>,
+    /// How many changed paths were left out because there were too many of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub writes_dropped: u64,
     /// Every refused request.
     pub denials: Vec<Denial>,
     /// How many denials were dropped because there were too many different ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub denials_dropped: u64,
+    /// Every limit that refused something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitReached>,
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -238,7 +244,10 @@ pub struct Read {
 impl AccessRecord {
     /// Whether nothing was read, written or refused.
     pub fn is_empty(&self) -> bool {
-        self.reads.is_empty() && self.writes.is_empty() && self.denials.is_empty()
+        self.reads.is_empty()
+            && self.writes.is_empty()
+            && self.denials.is_empty()
+            && self.limits.is_empty()
     }
 
     /// The first path of the read set that `changed` (paths that another task integrated
@@ -310,6 +319,14 @@ mod tests {
         assert_ne!(judged(vec![pass(), pass()], &["a"]).verdict, Verdict::Pass);
         let other = finding("b", Verdict::Pass, &["e1"]);
         assert_ne!(judged(vec![pass(), other], &["a"]).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_record_of_an_older_journal_is_read() {
+        let old = r#"{"reads":[],"writes":["a"],"denials":[]}"#;
+        let record: AccessRecord = serde_json::from_str(old).unwrap();
+        assert_eq!(record, AccessRecord { writes: vec!["a".into()], ..AccessRecord::default() });
+        assert_eq!(serde_json::to_string(&record).unwrap(), old, "it is written as it was");
     }
 
     #[test]

@@ -15,12 +15,14 @@ mod glob;
 mod grant;
 mod id;
 mod io;
+mod limit;
 mod plan;
 mod policy;
 mod role;
 mod rule;
 mod run;
 mod trouble;
+mod used;
 
 pub use ask::{Prompt, Subject};
 pub use attempt::{Artifact, Feedback, LogLevel, LogLine, SealedAttempt};
@@ -36,6 +38,7 @@ pub use glob::{GlobError, PathGlob};
 pub use grant::{Capability, Decision, Denial, DenialReason, Grants, PROTECTED, is_protected};
 pub use id::{Attempt, CriterionId, Epoch, EvidenceId, IdError, Millis, PhaseId, RunId, TaskId};
 pub use io::{BrokenAttempt, Effect, Input, Lease};
+pub use limit::{Limit, LimitReached};
 pub use plan::{Checkpoint, CheckpointAt, Criterion, Link, Plan, Step, Task, next_batch};
 pub use policy::{Actor, Governance, Policy, Refusal, Refused, Scope};
 pub use role::{ErrorCode, Mode, Role};
@@ -45,3 +48,4 @@ pub use run::{
     SnapshotError, StateDocument, TaskRecord, TaskState, Timeouts, duration_text,
 };
 pub use trouble::{Failure, FailureKind, Other, Trouble};
+pub use used::Use;

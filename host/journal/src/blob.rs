@@ -69,6 +69,16 @@ impl BlobStore {
         Ok(Self { folder, durable: Mutex::new(there) })
     }
 
+    /// The blobs of that folder, if there is a place for them; makes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn find(state: &StateDir) -> Result<Option<Self>> {
+        let folder = state.blobs();
+        let found = Self { folder, durable: Mutex::default() };
+        Ok(entry(&found.folder)?.is_some().then_some(found))
+    }
+
     /// Writes everything `content` yields aside, to be published, with others, at once.
     ///
     /// # Errors

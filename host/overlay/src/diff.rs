@@ -7,12 +7,12 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use idumb_core::{Blobs, Change, ChangeSet, Digest, Entry};
-use similar::TextDiff;
+use similar::{ChangeTag, TextDiff};
 
 use crate::Base;
 
 /// The longest file that is shown as text.
-const MOST: u64 = 4 << 20;
+pub(crate) const MOST: u64 = 4 << 20;
 /// After this, the diff is still right, but may be longer than it could be.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,8 +33,8 @@ pub enum DiffError {
         /// The longer side, in bytes.
         size: u64,
     },
-    /// What stood there before is neither in the base any more nor in the blob store.
-    #[error("the content of {path} before the change ({digest}) is not to be had any more")]
+    /// The content of one of the sides is not in the blob store, nor in the base any more.
+    #[error("the content {digest} of {path} is not to be had any more")]
     Unavailable {
         /// Which.
         path: String,
@@ -67,28 +67,91 @@ pub fn unified_diff(
 ) -> Result<String, DiffError> {
     let change = change_set.changes.iter().find(|change| change.path == path);
     let change = change.ok_or_else(|| DiffError::NotChanged(path.to_owned()))?;
-    for side in [&change.before, &change.after].into_iter().flatten() {
-        if let Entry::File { size, .. } = side
-            && *size > MOST
-        {
-            return Err(DiffError::TooLong { path: path.to_owned(), size: *size });
+    let (before, after) = sides(change, change, base, blobs)?;
+    let hunks = unified(&before, &after);
+    let header = if hunks.is_empty() { String::new() } else { header(change) };
+    Ok(format!("{}{header}{hunks}", notes(change)))
+}
+
+/// The lines that `change` makes other than they were, with three lines of context and without any
+/// header; nothing if they are the same. `from` is the change of the path that it was renamed from,
+/// whose before side is compared with then.
+///
+/// # Errors
+/// As [`DiffError`] says.
+pub fn hunks(
+    change: &Change,
+    from: Option<&Change>,
+    base: &Base,
+    blobs: &dyn Blobs,
+) -> Result<String, DiffError> {
+    let (before, after) = sides(from.unwrap_or(change), change, base, blobs)?;
+    Ok(unified(&before, &after))
+}
+
+/// Only a line feed ends a line here: were a carriage return to end one too, what follows it would
+/// stand on the line of what it is in, without a sign of its own.
+fn unified(before: &str, after: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&old, &new);
+    let mut out = String::new();
+    for group in diff.grouped_ops(3) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let (old, new) = (first.old_range().start, first.new_range().start);
+        let old = range(old, last.old_range().end - old);
+        let new = range(new, last.new_range().end - new);
+        out.push_str(&format!("@@ -{old} +{new} @@\n"));
+        for line in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            out.push(match line.tag() {
+                ChangeTag::Equal => ' ',
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+            });
+            out.push_str(line.value());
+            if !line.value().ends_with('\n') {
+                out.push_str("\n\\ No newline at end of file\n");
+            }
         }
     }
-    let before = match &change.before {
-        Some(Entry::File { digest, size, .. }) => before(path, (*digest, *size), base, blobs)?,
+    out
+}
+
+/// Lines as a hunk names them: from 1, and before the first if there are none.
+fn range(start: usize, lines: usize) -> String {
+    match lines {
+        0 => format!("{start},0"),
+        1 => format!("{}", start + 1),
+        _ => format!("{},{lines}", start + 1),
+    }
+}
+
+/// The text before and after.
+fn sides(
+    from: &Change,
+    to: &Change,
+    base: &Base,
+    blobs: &dyn Blobs,
+) -> Result<(String, String), DiffError> {
+    for (path, side) in [(&from.path, &from.before), (&to.path, &to.after)] {
+        if let Some(Entry::File { size, .. }) = side
+            && *size > MOST
+        {
+            return Err(DiffError::TooLong { path: path.clone(), size: *size });
+        }
+    }
+    // First what is surely kept: whether it is text is known even if the other side is gone.
+    let after = match &to.after {
+        Some(Entry::File { digest, size, .. }) => kept(&to.path, (*digest, *size), blobs)?,
         other => text_of(other.as_ref()),
     };
-    let after = match &change.after {
+    let before = match &from.before {
         Some(Entry::File { digest, size, .. }) => {
-            let io = |source| DiffError::Io { path: path.to_owned(), source };
-            text(path, read(blobs.open(*digest).map_err(io)?, *size).map_err(io)?)?
+            before(&from.path, (*digest, *size), base, blobs)?
         }
         other => text_of(other.as_ref()),
     };
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&before, &after);
-    let (old, new) = header(change);
-    let hunks = diff.unified_diff().context_radius(3).header(&old, &new).to_string();
-    Ok(format!("{}{hunks}", notes(change)))
+    Ok((before, after))
 }
 
 /// The content before the change.
@@ -104,8 +167,17 @@ fn before(
     {
         return text(path, bytes);
     }
+    kept(path, (digest, size), blobs)
+}
+
+/// The content that the blob store has.
+fn kept(path: &str, (digest, size): (Digest, u64), blobs: &dyn Blobs) -> Result<String, DiffError> {
     match blobs.open(digest).and_then(|file| read(file, size)) {
-        Ok(bytes) => text(path, bytes),
+        Ok(bytes) if Digest::of(&bytes) == digest => text(path, bytes),
+        Ok(_) => {
+            let source = io::Error::other("its bytes are not those that were kept");
+            Err(DiffError::Io { path: path.to_owned(), source })
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(DiffError::Unavailable { path: path.to_owned(), digest })
         }
@@ -113,11 +185,16 @@ fn before(
     }
 }
 
-fn read(file: File, size: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: File, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One more than is due shows that it is not what is due.
     file.take(size + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether it can be shown in lines.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
 }
 
 fn text(path: &str, bytes: Vec<u8>) -> Result<String, DiffError> {
@@ -134,15 +211,12 @@ fn text_of(entry: Option<&Entry>) -> String {
     }
 }
 
-fn header(change: &Change) -> (String, String) {
-    let side = |entry: &Option<Entry>, name: String| match entry {
-        Some(_) => name,
+fn header(change: &Change) -> String {
+    let side = |entry: &Option<Entry>, sign: char| match entry {
+        Some(_) => format!("{sign}/{}", change.path),
         None => "/dev/null".to_owned(),
     };
-    (
-        side(&change.before, format!("a/{}", change.path)),
-        side(&change.after, format!("b/{}", change.path)),
-    )
+    format!("--- {}\n+++ {}\n", side(&change.before, 'a'), side(&change.after, 'b'))
 }
 
 /// What the lines cannot show: kinds, the executable bit, and where it came from.

@@ -12,6 +12,7 @@
 //! not written is `NotPermitted` to write. Either is recorded as a denial, on the resolved path.
 
 mod base;
+mod before;
 mod candidate;
 mod diff;
 mod error;
@@ -28,16 +29,17 @@ mod seal;
 mod tree;
 mod upper;
 mod view;
+mod written;
 
 pub use base::{Base, Kind};
-pub use diff::{DiffError, unified_diff};
+pub use diff::{DiffError, hunks, unified_diff};
 pub use error::FsError;
 pub use handle::FileHandle;
 #[cfg(debug_assertions)]
 pub use integrate::on_integration_step;
 pub use integrate::{Conflict, IntegrateError, Integrated, check, integrate};
 pub use node::NodeId;
-pub use quota::{Limit, Quota, Usage};
+pub use quota::{Quota, Usage};
 pub use seal::{SealError, Sealed};
 pub use view::{DirEntry, OpenFlags, Opened, ReadView, Stat, WorkView};
 

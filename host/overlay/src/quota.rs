@@ -2,10 +2,16 @@
 //!
 //! Invariant: what is charged is given back exactly once, when the thing it was charged for goes.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use idumb_core::{Limit, LimitReached};
+
 use crate::FsError;
+
+/// Bytes of the longest name, as Linux.
+pub(crate) const NAME_MAX: usize = 255;
+/// Bytes of the longest path and of the longest target of a link, as Linux: 4096 with an end mark.
+pub(crate) const PATH_MAX: usize = 4095;
 
 /// What one attempt may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,21 +34,6 @@ impl Default for Quota {
     }
 }
 
-/// Which limit was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// [`Quota::bytes`]
-    Bytes,
-    /// [`Quota::files`]
-    Files,
-    /// [`Quota::open_files`]
-    OpenFiles,
-    /// [`Quota::depth`]
-    Depth,
-    /// [`Quota::listing`]
-    Listing,
-}
-
 /// What a view uses now, and how often each limit refused something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -52,12 +43,9 @@ pub struct Usage {
     pub files: u64,
     /// Files open.
     pub open_files: u64,
-    /// Refusals by limit; a limit that refused nothing is not in it.
-    pub refused: BTreeMap<Limit, u64>,
+    /// The limits that refused something.
+    pub refused: Vec<LimitReached>,
 }
-
-const LIMITS: [Limit; 5] =
-    [Limit::Bytes, Limit::Files, Limit::OpenFiles, Limit::Depth, Limit::Listing];
 
 /// Counts what a view uses against its quota.
 #[derive(Debug)]
@@ -66,7 +54,7 @@ pub(crate) struct Meter {
     bytes: AtomicU64,
     files: AtomicU64,
     open_files: AtomicU64,
-    refused: [AtomicU64; LIMITS.len()],
+    refused: [AtomicU64; Limit::ALL.len()],
 }
 
 impl Meter {
@@ -81,22 +69,37 @@ impl Meter {
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        let refused = LIMITS.into_iter().zip(&self.refused);
         Usage {
             bytes: self.bytes.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
             open_files: self.open_files.load(Ordering::Relaxed),
-            refused: refused
-                .map(|(limit, count)| (limit, count.load(Ordering::Relaxed)))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            refused: self.refused(),
+        }
+    }
+
+    /// The limits that refused something.
+    pub(crate) fn refused(&self) -> Vec<LimitReached> {
+        let counts = self.refused.iter().map(|count| count.load(Ordering::Relaxed));
+        let of = |(limit, count)| LimitReached { limit, most: self.most(limit), count };
+        Limit::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(of).collect()
+    }
+
+    fn most(&self, limit: Limit) -> u64 {
+        match limit {
+            Limit::Bytes => self.quota.bytes,
+            Limit::Files => self.quota.files,
+            Limit::OpenFiles => self.quota.open_files,
+            Limit::Depth => self.quota.depth as u64,
+            Limit::Listing => self.quota.listing as u64,
+            Limit::NameLength => NAME_MAX as u64,
+            Limit::PathLength => PATH_MAX as u64,
         }
     }
 
     /// Charges for a file that grows or shrinks from `old` to `new` bytes.
     pub(crate) fn resize(&self, old: u64, new: u64) -> Result<(), FsError> {
         match new.checked_sub(old) {
-            Some(more) => self.take(Limit::Bytes, &self.bytes, more, self.quota.bytes),
+            Some(more) => self.take(Limit::Bytes, &self.bytes, more),
             None => {
                 self.bytes.fetch_sub(old - new, Ordering::Relaxed);
                 Ok(())
@@ -105,7 +108,7 @@ impl Meter {
     }
 
     pub(crate) fn add_file(&self) -> Result<(), FsError> {
-        self.take(Limit::Files, &self.files, 1, self.quota.files)
+        self.take(Limit::Files, &self.files, 1)
     }
 
     pub(crate) fn remove_file(&self) {
@@ -113,7 +116,7 @@ impl Meter {
     }
 
     pub(crate) fn open(&self) -> Result<(), FsError> {
-        self.take(Limit::OpenFiles, &self.open_files, 1, self.quota.open_files)
+        self.take(Limit::OpenFiles, &self.open_files, 1)
     }
 
     pub(crate) fn close(&self) {
@@ -122,12 +125,22 @@ impl Meter {
 
     /// Checks a path that is to be made.
     pub(crate) fn check_depth(&self, names: usize) -> Result<(), FsError> {
-        self.check(Limit::Depth, names, self.quota.depth)
+        self.check(Limit::Depth, names, FsError::Quota)
     }
 
     /// Checks the length of a listing.
     pub(crate) fn check_listing(&self, entries: usize) -> Result<(), FsError> {
-        self.check(Limit::Listing, entries, self.quota.listing)
+        self.check(Limit::Listing, entries, FsError::Quota)
+    }
+
+    /// Checks a name's length in bytes.
+    pub(crate) fn check_name(&self, bytes: usize) -> Result<(), FsError> {
+        self.check(Limit::NameLength, bytes, FsError::NameTooLong)
+    }
+
+    /// Checks the length in bytes of a path, or of a link's target.
+    pub(crate) fn check_path(&self, bytes: usize) -> Result<(), FsError> {
+        self.check(Limit::PathLength, bytes, FsError::NameTooLong)
     }
 
     /// How many entries are worth reading before the check refuses them.
@@ -135,24 +148,28 @@ impl Meter {
         self.quota.listing
     }
 
-    fn check(&self, limit: Limit, wanted: usize, most: usize) -> Result<(), FsError> {
-        if wanted > most {
-            return Err(self.refuse(limit));
+    fn check(&self, limit: Limit, wanted: usize, error: FsError) -> Result<(), FsError> {
+        if wanted as u64 > self.most(limit) {
+            self.count(limit);
+            return Err(error);
         }
         Ok(())
     }
 
-    fn take(&self, limit: Limit, used: &AtomicU64, more: u64, most: u64) -> Result<(), FsError> {
+    fn take(&self, limit: Limit, used: &AtomicU64, more: u64) -> Result<(), FsError> {
+        let most = self.most(limit);
         let add = |now: u64| now.checked_add(more).filter(|sum| more == 0 || *sum <= most);
         match used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => Ok(()),
-            Err(_) => Err(self.refuse(limit)),
+            Err(_) => {
+                self.count(limit);
+                Err(FsError::Quota)
+            }
         }
     }
 
-    fn refuse(&self, limit: Limit) -> FsError {
+    fn count(&self, limit: Limit) {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
-        FsError::Quota
     }
 }
 
@@ -170,7 +187,13 @@ mod tests {
         meter.resize(0, 7).unwrap();
         meter.add_file().unwrap();
         assert!(matches!(meter.add_file(), Err(FsError::Quota)));
-        let refused = BTreeMap::from([(Limit::Bytes, 2), (Limit::Files, 1)]);
+        assert!(matches!(meter.check_name(NAME_MAX + 1), Err(FsError::NameTooLong)));
+        let reached = |limit, most, count| LimitReached { limit, most, count };
+        let refused = vec![
+            reached(Limit::Bytes, 10, 2),
+            reached(Limit::Files, 1, 1),
+            reached(Limit::NameLength, 255, 1),
+        ];
         assert_eq!(meter.usage(), Usage { bytes: 10, files: 1, open_files: 0, refused });
     }
 }

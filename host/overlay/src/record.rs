@@ -69,15 +69,15 @@ impl Recorder {
         }
     }
 
-    /// Everything so far, sorted; `writes` is empty.
+    /// Everything so far, sorted; of what was written and of limits it knows nothing.
     pub(crate) fn to_record(&self) -> AccessRecord {
         let records = self.lock();
         let read = |(path, seen): (&String, &Seen)| Read { path: path.clone(), seen: *seen };
         AccessRecord {
             reads: records.reads.iter().map(read).collect(),
-            writes: Vec::new(),
             denials: records.denials.iter().map(denial).collect(),
             denials_dropped: records.dropped,
+            ..AccessRecord::default()
         }
     }
 }

@@ -16,10 +16,6 @@ use crate::view::Call;
 
 /// How many links one resolution follows, as Linux.
 const LINKS: u32 = 40;
-/// The longest path, as Linux: 4096 with its end mark.
-pub(crate) const PATH_MAX: usize = 4095;
-/// The longest name, as Linux.
-pub(crate) const NAME_MAX: usize = 255;
 
 /// Where a path leads, as far as its last component.
 #[derive(Debug)]
@@ -133,9 +129,7 @@ impl Call<'_> {
         if path.contains('\0') {
             return Err(FsError::Invalid);
         }
-        if path.len() > PATH_MAX {
-            return Err(FsError::NameTooLong);
-        }
+        self.shared.meter.check_path(path.len())?;
         if path.is_empty() {
             return Err(FsError::NoEntry);
         }
@@ -240,9 +234,7 @@ impl Call<'_> {
 
     /// As [`Self::see`], for callers that answer something else to what is hidden.
     pub(crate) fn look(&mut self, dir: NodeId, name: &str) -> Result<Look, FsError> {
-        if name.len() > NAME_MAX {
-            return Err(FsError::NameTooLong);
-        }
+        self.shared.meter.check_name(name.len())?;
         let path = join(&self.tree.path_of(dir)?, name);
         let Leave { sight, no_read, .. } = self.shared.gate.leave(&path);
         if let Sight::Hidden(reason) = sight {
@@ -377,9 +369,7 @@ impl Call<'_> {
 
     /// Checks that a name can be made in `dir`: not too deep, not too long.
     pub(crate) fn require_room(&self, dir: NodeId, name: &str) -> Result<(), FsError> {
-        if self.tree.path_of(dir)?.len() + 1 + name.len() > PATH_MAX {
-            return Err(FsError::NameTooLong);
-        }
+        self.shared.meter.check_path(self.tree.path_of(dir)?.len() + 1 + name.len())?;
         self.shared.meter.check_depth(self.tree.depth_of(dir)? + 1)
     }
 

@@ -9,6 +9,7 @@ use std::io;
 use idumb_core::{AccessRecord, Blobs, Change, ChangeSet, Digest, Entry, Seen};
 
 use crate::base::{Kind, join};
+use crate::before::keep_before;
 use crate::file::{Body, FileNode};
 use crate::node::{Child, Name, NodeId};
 use crate::ops::leads_inside;
@@ -19,7 +20,9 @@ use crate::{FsError, WorkView};
 /// What an attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// What it would change. The content of its after sides is in the blob store.
+    /// What it would change. The content of its after sides is in the blob store; that of its
+    /// before sides too, as far as it is text that a diff shows: at most 4 MiB a file, 64 MiB and
+    /// 1000 files together.
     pub change_set: ChangeSet,
     /// What it looked at, changed, and was refused.
     pub record: AccessRecord,
@@ -81,7 +84,8 @@ impl WorkView {
         sealing.walk()?;
         sealing.take_before()?;
         let change_set = sealing.into_change_set()?;
-        let mut record = shared.recorder.to_record();
+        keep_before(&change_set, &shared.base, blobs)?;
+        let mut record = shared.record();
         record.writes = change_set.paths().map(str::to_owned).collect();
         Ok(Sealed { change_set, record })
     }

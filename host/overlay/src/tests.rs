@@ -41,6 +41,11 @@ impl Store {
     pub(crate) fn put(&self, digest: Digest, bytes: &[u8]) {
         fs::write(self.0.path().join(digest.to_hex()), bytes).unwrap();
     }
+
+    /// Forgets a content.
+    pub(crate) fn remove(&self, digest: Digest) {
+        fs::remove_file(self.0.path().join(digest.to_hex())).unwrap();
+    }
 }
 
 impl Blobs for Store {

@@ -185,9 +185,9 @@ impl ReadView {
         self.0.lock().path_of(node)
     }
 
-    /// What was read and refused so far, sorted. What was written is known when it is sealed.
+    /// What was read and refused so far, sorted; what was written is not in it.
     pub fn record(&self) -> AccessRecord {
-        self.0.recorder.to_record()
+        self.0.record()
     }
 
     /// What is in use, and which limits refused something.
@@ -271,6 +271,11 @@ impl Shared {
             meter: Arc::new(Meter::new(quota)),
             tree: Mutex::new(tree),
         }
+    }
+
+    /// What was looked at and refused so far, by grants and by limits.
+    pub(crate) fn record(&self) -> AccessRecord {
+        AccessRecord { limits: self.meter.refused(), ..self.recorder.to_record() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Tree> {

@@ -22,11 +22,12 @@ mod value;
 use idumb_core::{PhaseId, Plan};
 
 pub use agents::AgentSource;
-pub use config::{bytes, Config, Defaults, Limits, Project, read_config};
+pub use config::{Config, Defaults, Limits, Project, bytes, read_config};
 pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused};
 pub use render::{Look, render, render_as};
 pub use rules::{RulesFile, read_rules};
+pub use suggest::meant;
 
 /// Reads a plan in the native format, `docs/plan-format.md`.
 ///

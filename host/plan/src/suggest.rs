@@ -25,8 +25,9 @@ pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// What to do about `text`, which is none of `known`: the word it was meant to be, or all of them.
-pub(crate) fn meant<'a>(
+/// What to do about `text`, which is none of `known`: the word it was meant to be, or, after `all`,
+/// every one of them.
+pub fn meant<'a>(
     text: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
     all: &str,

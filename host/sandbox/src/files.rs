@@ -192,9 +192,7 @@ impl FileHost<'_> {
     ) -> FsResult<&'a WorkView> {
         match start.files {
             Files::Work(view) => Ok(view),
-            Files::Read(view) => {
-                Err(self.refused(view.refuse_write(operation, start.dir, path)))
-            }
+            Files::Read(view) => Err(self.refused(view.refuse_write(operation, start.dir, path))),
         }
     }
 
@@ -298,13 +296,15 @@ impl types::HostDescriptor for FileHost<'_> {
 
     async fn read(&mut self, fd: Descriptor, len: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
         let mut buffer = vec![0; len.min(MAX_READ) as usize];
-        let read = self.file(&fd)?.read_at(&mut buffer, offset).map_err(|error| self.refused(error))?;
+        let read =
+            self.file(&fd)?.read_at(&mut buffer, offset).map_err(|error| self.refused(error))?;
         buffer.truncate(read);
         Ok((buffer, read == 0 && len > 0))
     }
 
     async fn write(&mut self, fd: Descriptor, buffer: Vec<u8>, offset: u64) -> FsResult<u64> {
-        let written = self.file(&fd)?.write_at(&buffer, offset).map_err(|error| self.refused(error))?;
+        let written =
+            self.file(&fd)?.write_at(&buffer, offset).map_err(|error| self.refused(error))?;
         Ok(written as u64)
     }
 
@@ -456,7 +456,8 @@ impl types::HostDescriptor for FileHost<'_> {
             Open::File(_) => return Err(types::ErrorCode::BadDescriptor.into()),
             Open::Dir(_) => return Err(types::ErrorCode::IsDirectory.into()),
         };
-        let stream: DynInputStream = Box::new(Input { file, position: offset, host_error: self.host_error.clone() });
+        let stream: DynInputStream =
+            Box::new(Input { file, position: offset, host_error: self.host_error.clone() });
         Ok(self.table.push(stream)?)
     }
 
@@ -505,7 +506,8 @@ impl FileHost<'_> {
         if !file.writes() {
             return Err(types::ErrorCode::BadDescriptor.into());
         }
-        let stream: DynOutputStream = Box::new(Output { file: file.clone(), position, host_error: self.host_error.clone() });
+        let stream: DynOutputStream =
+            Box::new(Output { file: file.clone(), position, host_error: self.host_error.clone() });
         Ok(self.table.push(stream)?)
     }
 }

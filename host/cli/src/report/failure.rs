@@ -1,15 +1,15 @@
 //! The failure block: everything a person needs to act on a task that failed.
 //!
 //! Invariant: it names the code, the task, what was not met, on which evidence, what was
-//! refused, the last words of the agent, and the exact next commands.
+//! refused by grants and limits, the last words of the agent, and the exact next commands.
 
 use std::fmt::Write as _;
 
 use idumb_core::{Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, Trouble};
 
-use crate::report::denial_texts;
 use crate::report::progress::title;
 use crate::report::{Paint, Scene};
+use crate::report::{denial_texts, limit_texts};
 use crate::text::{one_line, printable};
 
 /// What is to be said of a task that failed.
@@ -26,8 +26,15 @@ pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> Str
         let _ = writeln!(out, "      idumb died {times} times in a row while it ran");
     }
     let latest = record.latest.as_deref();
-    for denial in latest.iter().flat_map(|latest| denial_texts(&latest.record.denials, Denial::grant_line)).take(5) {
+    for denial in latest
+        .iter()
+        .flat_map(|latest| denial_texts(&latest.record.denials, Denial::grant_line))
+        .take(5)
+    {
         let _ = writeln!(out, "      {denial}");
+    }
+    for limit in latest.iter().flat_map(|latest| limit_texts(&latest.record.limits)) {
+        let _ = writeln!(out, "      {limit}");
     }
     for line in latest.iter().flat_map(|latest| &latest.last_words) {
         let _ = writeln!(out, "      {id} says: {}", one_line(&line.message, 160));

@@ -3,6 +3,7 @@
 //! Invariant: a reporter takes references and returns nothing; it cannot steer the run,
 //! and one that fails to print does not silence the others.
 
+mod access;
 mod failure;
 mod jsonl;
 mod plain;
@@ -14,6 +15,7 @@ use std::io::IsTerminal;
 
 use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, TaskId};
 
+pub(crate) use access::{Granted, access_text, limit_texts};
 pub(crate) use failure::failure_block;
 pub(crate) use jsonl::{Jsonl, error_line};
 pub(crate) use plain::{Plain, denial_texts, event_line, unkept_text};

@@ -10,7 +10,7 @@ use idumb_core::{
 };
 
 use crate::report::progress::title;
-use crate::report::{Notice, Paint, Reporter, Scene, progress_block};
+use crate::report::{Notice, Paint, Reporter, Scene, limit_texts, progress_block};
 use crate::text::{one_line, printable};
 
 /// Prints to standard error.
@@ -117,8 +117,9 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
                 code.cause(),
                 printable(&trouble.to_string())
             );
-            for denial in denial_texts(&record.denials, Denial::grant_line).take(5) {
-                text.push_str(&format!("\n      {denial}"));
+            let denials = denial_texts(&record.denials, Denial::grant_line).take(5);
+            for refused in denials.chain(limit_texts(&record.limits)) {
+                text.push_str(&format!("\n      {refused}"));
             }
             if let Some(next) = aftermath_text(*then) {
                 text.push_str(&format!("\n      {next}"));

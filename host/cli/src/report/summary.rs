@@ -1,7 +1,7 @@
 //! The last word of a run, on standard output.
 //!
 //! Invariant: printed once, when the run comes to rest; it says what changed, what was
-//! checked, what was refused, and what to type next.
+//! checked, what was refused, what was granted for nothing, and what to type next.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use std::io::Write as _;
 use idumb_core::{Event, RunOutcome, Stamped, TaskState, duration_text};
 
 use crate::driver::how_to_answer;
-use crate::report::{Paint, Reporter, Scene, failure_block, progress_block};
+use crate::report::{Granted, Paint, Reporter, Scene, failure_block, progress_block};
 use crate::text::printable;
 
 /// How many failures are told in full.
@@ -24,6 +24,7 @@ pub(crate) struct Summary {
     checked: usize,
     verified: usize,
     integration: usize,
+    granted: Granted,
 }
 
 impl Summary {
@@ -36,6 +37,7 @@ impl Summary {
             checked: 0,
             verified: 0,
             integration: 0,
+            granted: Granted::default(),
         }
     }
 
@@ -121,12 +123,14 @@ impl Summary {
                 let _ = writeln!(out, "  {count} {what}");
             }
         }
+        out.push_str(&self.granted.attention(scene));
         out
     }
 }
 
 impl Reporter for Summary {
     fn event(&mut self, stamped: &Stamped, scene: &Scene<'_>) {
+        self.granted.note(&stamped.event);
         match &stamped.event {
             Event::LeaseGranted { .. } => self.attempts += 1,
             Event::AttemptSealed { sealed, .. } => {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use idumb_core::{Capability, DenialReason, Seen};
 
 use crate::node::{Child, LinkNode, LinkState, NodeId, Times};
-use crate::resolve::{How, Last, Look, PATH_MAX};
+use crate::resolve::{How, Last, Look};
 use crate::upper::Counted;
 use crate::view::Call;
 use crate::{FsError, WorkView};
@@ -81,9 +81,7 @@ impl WorkView {
         if target.is_empty() {
             return Err(FsError::NoEntry);
         }
-        if target.len() > PATH_MAX {
-            return Err(FsError::NameTooLong);
-        }
+        self.upper.meter.check_path(target.len())?;
         let mut call = self.view.0.call("symlink");
         let (dir, name) = call.new_name(dir, path)?;
         let path = call.require_write(dir, &name)?;

@@ -7,7 +7,7 @@ use idumb_core::{Capability, DenialReason, Seen};
 
 use crate::base::{Kind, join};
 use crate::node::{Child, NodeId};
-use crate::resolve::{Last, Look, PATH_MAX};
+use crate::resolve::{Last, Look};
 use crate::view::Call;
 use crate::{FsError, WorkView};
 
@@ -154,9 +154,7 @@ impl Call<'_> {
                     return Err(self.deny(Capability::Write, &from, DenialReason::SpecialFile));
                 };
                 let (from, to) = (join(&from, &name), join(&to, &name));
-                if to.len() > PATH_MAX {
-                    return Err(FsError::NameTooLong);
-                }
+                self.shared.meter.check_path(to.len())?;
                 self.shared.meter.check_depth(depth + 1)?;
                 self.require_leave_for(&from, &to, below.kind())?;
                 if below.kind() == Kind::Dir {

@@ -3,6 +3,7 @@
 use idumb_core::Bounds;
 
 use super::*;
+use idumb_core::{Limit, LimitReached};
 use std::time::SystemTime;
 
 #[test]
@@ -266,8 +267,22 @@ fn quotas_refuse() {
     view.unlink(root, "a").unwrap();
     let usage = view.usage();
     assert_eq!((usage.bytes, usage.files, usage.open_files), (0, 1, 0));
-    assert!(usage.refused.len() >= 4, "{usage:?}");
     project.add(&[("m/1", ""), ("m/2", ""), ("m/3", ""), ("m/4", ""), ("m/5", "")]);
     let Opened::Dir(m) = view.open(root, "m", true, OpenFlags::READ).unwrap() else { panic!() };
     fails(view.read_dir(m), "Quota");
+    fails(write(&view, &"n".repeat(256), ""), "NameTooLong");
+    fails(view.stat(root, &"./".repeat(2100), true), "NameTooLong");
+    let expected = [
+        (Limit::Bytes, 1000, 3),
+        (Limit::Files, 3, 1),
+        (Limit::OpenFiles, 2, 1),
+        (Limit::Depth, 2, 1),
+        (Limit::Listing, 4, 1),
+        (Limit::NameLength, 255, 1),
+        (Limit::PathLength, 4095, 1),
+    ];
+    let expected = expected.map(|(limit, most, count)| LimitReached { limit, most, count });
+    // What is recorded of a view, sealed or not, has them.
+    assert_eq!(view.record().limits, expected);
+    assert_eq!(project.seal(view).record.limits, expected);
 }

@@ -56,3 +56,35 @@ fn what_an_attempt_rests_on_goes_stale() {
     assert_eq!(record.stale_read(&BTreeSet::from(["kept"])), None);
     assert_eq!(record.writes, ["created", "dir", "dir/x", "gone", "moved", "moved/x", "over"]);
 }
+
+#[test]
+fn what_was_written_is_known_before_it_is_sealed() {
+    let files = [("back", "b"), ("dir/x", "x"), ("gone", "g"), ("kept", "k"), ("over", "o")];
+    let project = Project::new(&files);
+    let view = project.work(&[], &["**"]);
+    let root = view.root();
+    read(&view, "kept").unwrap();
+    write(&view, "over", "new").unwrap();
+    view.unlink(root, "gone").unwrap();
+    view.rename(root, "dir", root, "moved").unwrap();
+    write(&view, "created", "").unwrap();
+    write(&view, "brief", "").unwrap();
+    view.unlink(root, "brief").unwrap();
+    view.rename(root, "back", root, "forth").unwrap();
+    view.rename(root, "forth", root, "back").unwrap();
+    let record = view.record();
+    assert_eq!(record.writes, ["created", "dir", "gone", "moved", "over"]);
+    assert_eq!(record.writes_dropped, 0);
+}
+
+#[test]
+fn the_record_of_what_was_written_is_bounded() {
+    let project = Project::in_memory(&[]);
+    let view = project.work(&[], &["**"]);
+    for n in 0..1010 {
+        view.mkdir(view.root(), &format!("{n:04}")).unwrap();
+    }
+    let record = view.record();
+    assert_eq!((record.writes.len(), record.writes_dropped), (1000, 10));
+    assert_eq!(record.writes.last().map(String::as_str), Some("0999"));
+}

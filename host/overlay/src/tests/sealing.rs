@@ -1,7 +1,7 @@
 //! Change-sets, candidates and diffs.
 
 use super::*;
-use crate::{DiffError, SealError, unified_diff};
+use crate::{DiffError, SealError, hunks, unified_diff};
 use idumb_core::{Change, Entry};
 
 fn changes(sealed: &Sealed) -> Vec<(&str, bool, bool, Option<&str>)> {
@@ -203,10 +203,54 @@ fn diffs_show_what_the_digests_say() {
     assert!(new.contains("+no newline\n\\ No newline at end of file"), "{new}");
     assert!(matches!(diff("bin"), Err(DiffError::NotText(_))));
     assert!(matches!(diff("other"), Err(DiffError::NotChanged(_))));
-    fs::write(project.at("gone"), "another").unwrap();
-    assert!(matches!(diff("gone"), Err(DiffError::Unavailable { .. })));
-    project.store.put(Digest::of(b"text"), b"text");
+    // What stood there before was kept, whatever stands there now.
+    project.integrate(&changes).unwrap();
+    assert_eq!(diff("a.txt").unwrap(), expected);
     assert!(diff("gone").unwrap().contains("-text"));
+    project.store.put(Digest::of(b"text"), b"else");
+    assert!(matches!(diff("gone"), Err(DiffError::Io { .. })));
+    project.store.remove(Digest::of(b"text"));
+    assert!(matches!(diff("gone"), Err(DiffError::Unavailable { .. })));
+}
+
+#[test]
+fn a_carriage_return_hides_no_line_of_a_diff() {
+    let project = Project::new(&[("a", "one\rtwo\r")]);
+    let view = project.work(&[], &["**"]);
+    write(&view, "a", "one\r-two\n").unwrap();
+    let changes = project.seal(view).change_set.changes;
+    let found = hunks(&changes[0], None, &project.base(), &*project.store).unwrap();
+    let end = "\\ No newline at end of file";
+    assert_eq!(found, format!("@@ -1 +1 @@\n-one\rtwo\r\n{end}\n+one\r-two\n"));
+}
+
+#[test]
+fn what_no_diff_shows_is_not_kept() {
+    let long = "line\n".repeat(1 << 20);
+    let files = [("bin", "a\0b"), ("long", long.as_str()), ("old", "moved"), ("x", "x")];
+    let project = Project::new(&files);
+    let view = project.work(&[], &["**"]);
+    for path in ["bin", "long", "x"] {
+        write(&view, path, "").unwrap();
+    }
+    view.rename(view.root(), "old", view.root(), "new").unwrap();
+    project.seal(view);
+    let is_kept = |content: &str| project.store.open(Digest::of(content.as_bytes())).is_ok();
+    assert_eq!(files.map(|(_, content)| is_kept(content)), [false, false, true, true]);
+}
+
+#[test]
+fn a_renamed_file_is_compared_with_what_it_was() {
+    let project = Project::new(&[("old", "one\ntwo\n")]);
+    let view = project.work(&[], &["**"]);
+    view.rename(view.root(), "old", view.root(), "new").unwrap();
+    write(&view, "new", "one\nTWO\n").unwrap();
+    let changes = project.seal(view).change_set.changes;
+    let [new, old] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!(new.renamed_from.as_deref(), Some("old"));
+    let lines = |from| hunks(new, from, &project.base(), &*project.store).unwrap();
+    assert_eq!(lines(Some(old)), "@@ -1,2 +1,2 @@\n one\n-two\n+TWO\n");
+    assert_eq!(lines(None), "@@ -0,0 +1,2 @@\n+one\n+TWO\n");
 }
 
 #[test]

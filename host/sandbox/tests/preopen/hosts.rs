@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 
 use idumb_core::{Blobs, Digest};
 use idumb_overlay::{Base, Quota, WorkView, integrate};
-use idumb_sandbox::{
-    Command, CommandOptions, Exit, Files, Limits, Mount, Sandbox, Stdio, Stop,
-};
+use idumb_sandbox::{Command, CommandOptions, Exit, Files, Limits, Mount, Sandbox, Stdio, Stop};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::Command as StockCommand;
@@ -133,7 +131,8 @@ impl Hosts {
         let state = Stock { table: ResourceTable::new(), wasi: wasi.build() };
         let mut store = Store::new(&self.engine, state);
         self.runtime.block_on(async {
-            let command = StockCommand::instantiate_async(&mut store, &self.component, &self.linker);
+            let command =
+                StockCommand::instantiate_async(&mut store, &self.component, &self.linker);
             command.await.unwrap().wasi_cli_run().call_run(&mut store).await.unwrap().unwrap();
         });
         drop(store);

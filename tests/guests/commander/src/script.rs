@@ -9,12 +9,12 @@
 
 use std::fmt::Write as _;
 
+use wasip2::clocks::wall_clock::Datetime;
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{
     Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, NewTimestamp,
     OpenFlags, PathFlags, filesystem_error_code,
 };
-use wasip2::clocks::wall_clock::Datetime;
 use wasip2::io::streams::StreamError;
 
 /// The most bytes that one operation reads.
