@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -133,14 +134,19 @@ fn bad_ceiling(name: &str, source: &str, bad: &BadCeiling) -> Fault {
 fn read_component(root: &Path, name: &str, agent: &AgentSource) -> Result<Cow<'static, [u8]>> {
     let path = root.join(&agent.path);
     let shown = printable(&agent.path);
-    let size = std::fs::metadata(&path)
-        .map_err(|error| Fault::usage(format!("agent `{name}`: {shown}: {error}")))?;
+    // What the user can mend in the configuration, told apart from the disk's trouble.
+    let unread = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory => {
+            Fault::usage(format!("agent `{name}`: {shown}: {error}")).into()
+        }
+        _ => anyhow::Error::from(error).context(format!("reading agent `{name}`, {shown}")),
+    };
+    let size = std::fs::metadata(&path).map_err(unread)?;
     if !size.is_file() || size.len() > MAX_COMPONENT {
         let message = format!("agent `{name}`: {shown} is not a file of at most 64 MiB");
         return Err(Fault::usage(message).into());
     }
-    let bytes = std::fs::read(&path)
-        .map_err(|error| Fault::usage(format!("agent `{name}`: {shown}: {error}")))?;
+    let bytes = std::fs::read(&path).map_err(unread)?;
     let found = Digest::of(&bytes);
     match agent.digest {
         Some(expected) if expected != found => Err(Fault::usage(format!(

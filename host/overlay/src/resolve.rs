@@ -1,7 +1,8 @@
 //! From a guest's path to a name in a directory, one component at a time, as Linux does it.
 //!
 //! Invariant: each component is looked up by the gate's leave for its resolved path; links are
-//! followed here and nowhere else, and neither they nor `..` lead above the root.
+//! followed here and nowhere else, and neither they nor `..` lead above the root, nor above the
+//! directory that a path starts from: who was handed a directory was handed no more.
 
 use std::sync::{Arc, Mutex};
 
@@ -63,6 +64,8 @@ struct Part {
 /// A resolution in progress.
 struct Walk {
     at: NodeId,
+    /// Where it started: it does not go above.
+    floor: NodeId,
     /// What is left, the next part last.
     left: Vec<Part>,
     end: Last,
@@ -136,7 +139,7 @@ impl Call<'_> {
         if path.starts_with('/') {
             return Err(self.escapes(path));
         }
-        let mut walk = Walk { at: dir, left: Vec::new(), end: Last::Dot, links: 0 };
+        let mut walk = Walk { at: dir, floor: dir, left: Vec::new(), end: Last::Dot, links: 0 };
         walk.push(path);
         Ok(walk)
     }
@@ -147,7 +150,7 @@ impl Call<'_> {
             match part.name.as_str() {
                 "." => walk.end = Last::Dot,
                 ".." => {
-                    if walk.at == crate::tree::ROOT {
+                    if walk.at == walk.floor || walk.at == crate::tree::ROOT {
                         return Err(self.escapes(spelled));
                     }
                     walk.at = self.tree.live(walk.at)?.parent;
@@ -343,7 +346,8 @@ impl Call<'_> {
         FsError::NoEntry
     }
 
-    fn escapes(&self, spelled: &str) -> FsError {
+    /// Refuses a path that leads out, as the guest spelled it.
+    pub(crate) fn escapes(&self, spelled: &str) -> FsError {
         let (operation, reason) = (self.operation, DenialReason::Escapes);
         self.shared.recorder.denied(Capability::Read, spelled, operation, reason);
         FsError::NotPermitted

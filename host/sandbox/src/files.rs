@@ -44,7 +44,11 @@ struct Node {
 
 #[derive(Clone)]
 enum Open {
-    Dir(NodeId),
+    Dir {
+        dir: NodeId,
+        /// Whether it was opened to change what is in it; only told, the view decides.
+        mutate: bool,
+    },
     File(FileHandle),
 }
 
@@ -156,7 +160,7 @@ impl FileHost<'_> {
     }
 
     fn dir(&self, fd: &Descriptor) -> FsResult<Start<'_>> {
-        let Node { mount, what: Open::Dir(dir) } = self.node(fd)? else {
+        let Node { mount, what: Open::Dir { dir, .. } } = self.node(fd)? else {
             return Err(types::ErrorCode::NotDirectory.into());
         };
         Ok(Start { mount: *mount, files: &self.mounts[*mount].files, dir: *dir })
@@ -174,7 +178,7 @@ impl FileHost<'_> {
     fn file(&self, fd: &Descriptor) -> FsResult<&FileHandle> {
         match &self.node(fd)?.what {
             Open::File(file) => Ok(file),
-            Open::Dir(_) => Err(types::ErrorCode::BadDescriptor.into()),
+            Open::Dir { .. } => Err(types::ErrorCode::BadDescriptor.into()),
         }
     }
 
@@ -199,7 +203,7 @@ impl FileHost<'_> {
     fn stat_of(&self, fd: &Descriptor) -> FsResult<(usize, Stat)> {
         let node = self.node(fd)?;
         let stat = match &node.what {
-            Open::Dir(dir) => self.mounts[node.mount].files.view().stat_node(*dir),
+            Open::Dir { dir, .. } => self.mounts[node.mount].files.view().stat_node(*dir),
             Open::File(file) => file.stat(),
         };
         Ok((node.mount, stat.map_err(|error| self.refused(error))?))
@@ -221,7 +225,8 @@ impl preopens::Host for FileHost<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Descriptor, String)>> {
         let mut directories = Vec::new();
         for (mount, Mount { name, files }) in self.mounts.iter().enumerate() {
-            let what = Open::Dir(files.view().root());
+            let (dir, mutate) = (files.view().root(), matches!(files, Files::Work(_)));
+            let what = Open::Dir { dir, mutate };
             let key = self.table.push(Node { mount, what })?;
             directories.push((Resource::new_own(key.rep()), name.clone()));
         }
@@ -254,11 +259,9 @@ impl types::HostDescriptor for FileHost<'_> {
 
     async fn get_flags(&mut self, fd: Descriptor) -> FsResult<types::DescriptorFlags> {
         use types::DescriptorFlags as Flags;
-        let node = self.node(&fd)?;
-        let writes = matches!(self.mounts[node.mount].files, Files::Work(_));
-        let flags = match &node.what {
+        let flags = match &self.node(&fd)?.what {
             Open::File(file) => [(Flags::READ, file.reads()), (Flags::WRITE, file.writes())],
-            Open::Dir(_) => [(Flags::READ, true), (Flags::MUTATE_DIRECTORY, writes)],
+            Open::Dir { mutate, .. } => [(Flags::READ, true), (Flags::MUTATE_DIRECTORY, *mutate)],
         };
         let held = flags.into_iter().filter(|(_, held)| *held);
         let flags = held.fold(Flags::empty(), |all, (flag, _)| all | flag);
@@ -267,7 +270,7 @@ impl types::HostDescriptor for FileHost<'_> {
 
     async fn get_type(&mut self, fd: Descriptor) -> FsResult<types::DescriptorType> {
         Ok(match self.node(&fd)?.what {
-            Open::Dir(_) => types::DescriptorType::Directory,
+            Open::Dir { .. } => types::DescriptorType::Directory,
             Open::File(_) => types::DescriptorType::RegularFile,
         })
     }
@@ -285,7 +288,7 @@ impl types::HostDescriptor for FileHost<'_> {
         let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
         let set = match &self.node(&fd)?.what {
             Open::File(file) => file.set_times(accessed, modified),
-            Open::Dir(_) => {
+            Open::Dir { .. } => {
                 let start = self.dir(&fd)?;
                 let work = self.work("set-times", start, ".")?;
                 work.set_times_node(start.dir, accessed, modified)
@@ -322,7 +325,7 @@ impl types::HostDescriptor for FileHost<'_> {
     async fn sync(&mut self, fd: Descriptor) -> FsResult<()> {
         match &self.node(&fd)?.what {
             Open::File(file) => file.sync().map_err(|error| self.refused(error)),
-            Open::Dir(_) => Ok(()),
+            Open::Dir { .. } => Ok(()),
         }
     }
 
@@ -383,9 +386,11 @@ impl types::HostDescriptor for FileHost<'_> {
         flags: types::DescriptorFlags,
     ) -> FsResult<Descriptor> {
         let start = self.dir(&fd)?;
+        let write = flags.contains(types::DescriptorFlags::WRITE);
         let wanted = OpenFlags {
-            read: flags.contains(types::DescriptorFlags::READ),
-            write: flags.contains(types::DescriptorFlags::WRITE),
+            // Who asks for nothing reads, as with `open` on Linux.
+            read: flags.contains(types::DescriptorFlags::READ) || !write,
+            write,
             create: open.contains(types::OpenFlags::CREATE),
             exclusive: open.contains(types::OpenFlags::EXCLUSIVE),
             truncate: open.contains(types::OpenFlags::TRUNCATE),
@@ -397,7 +402,9 @@ impl types::HostDescriptor for FileHost<'_> {
             Files::Work(view) => view.open(start.dir, &path, follow, wanted),
         };
         let what = match opened.map_err(|error| self.refused(error))? {
-            Opened::Dir(dir) => Open::Dir(dir),
+            Opened::Dir(dir) => {
+                Open::Dir { dir, mutate: flags.contains(types::DescriptorFlags::MUTATE_DIRECTORY) }
+            }
             Opened::File(file) => Open::File(file),
         };
         let mount = start.mount;
@@ -454,7 +461,7 @@ impl types::HostDescriptor for FileHost<'_> {
         let file = match &self.node(&fd)?.what {
             Open::File(file) if file.reads() => file.clone(),
             Open::File(_) => return Err(types::ErrorCode::BadDescriptor.into()),
-            Open::Dir(_) => return Err(types::ErrorCode::IsDirectory.into()),
+            Open::Dir { .. } => return Err(types::ErrorCode::IsDirectory.into()),
         };
         let stream: DynInputStream =
             Box::new(Input { file, position: offset, host_error: self.host_error.clone() });

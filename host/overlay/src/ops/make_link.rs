@@ -86,6 +86,10 @@ impl WorkView {
         let (dir, name) = call.new_name(dir, path)?;
         let path = call.require_write(dir, &name)?;
         call.require_inside(&path, target)?;
+        if target.starts_with('/') {
+            // In a plain view too, as `symlink-at` of `wasi:filesystem` has it.
+            return Err(call.deny(Capability::Write, &path, DenialReason::Escapes));
+        }
         call.require_room(dir, &name)?;
         self.upper.require_open()?;
         let link = LinkNode {

@@ -57,8 +57,7 @@ impl Call<'_> {
         };
         let child = match child {
             Child::Link(_) => {
-                let asked = if slash { format!("{name}/") } else { name.clone() };
-                match self.find(dir, &asked, How { follow: true, create: false }) {
+                match self.find(root, path, How { follow: true, create: false }) {
                     Ok(found) => found.child,
                     // Refused or missing, the link leads nowhere, and that can be said.
                     Err(FsError::NoEntry | FsError::NotPermitted | FsError::Loop) => None,

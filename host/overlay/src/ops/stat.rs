@@ -36,13 +36,17 @@ impl ReadView {
     /// The target of the link at `path`, from the directory `dir`, as written in it.
     ///
     /// # Errors
-    /// `Invalid` if it is no link; `NoEntry` if nothing is there or it may not be seen.
+    /// `Invalid` if it is no link; `NoEntry` if nothing is there or it may not be seen;
+    /// `NotPermitted` if the target is absolute: where things are on the host is nobody's business.
     pub fn read_link(&self, dir: NodeId, path: &str) -> Result<String, FsError> {
         let mut call = self.0.call("readlink");
         let found = call.find(dir, path, How { follow: false, create: false })?;
         match found.child.ok_or(FsError::NoEntry)? {
             Child::Link(link) => {
                 call.saw(&Child::Link(link.clone()), Seen::Content);
+                if link.target.starts_with('/') {
+                    return Err(call.escapes(path));
+                }
                 Ok(link.target.to_string())
             }
             _ => Err(FsError::Invalid),

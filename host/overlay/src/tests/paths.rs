@@ -45,7 +45,40 @@ fn nothing_leads_above_the_root() {
             panic!()
         };
         fails(view.stat(sub, "../../../secret", true), "NotPermitted");
-        assert_eq!(view.stat(sub, "../../a.txt", true).unwrap().kind, Kind::File);
+    });
+}
+
+#[test]
+fn nothing_leads_above_the_directory_that_a_path_starts_from() {
+    let files = [("a.txt", "a"), ("dir/b.txt", "b"), ("dir/sub/up -> ../b.txt", "")];
+    both(&files, |project| {
+        let view = project.work(&["**"], &["**"]);
+        let root = view.root();
+        let held = |path: &str| match view.open(root, path, true, OpenFlags::READ).unwrap() {
+            Opened::Dir(dir) => dir,
+            Opened::File(_) => panic!("{path} is a file"),
+        };
+        let (dir, sub) = (held("dir"), held("dir/sub"));
+        for path in ["..", "../b.txt", "../../a.txt", "./../b.txt", "../sub/up", "up"] {
+            fails(view.stat(sub, path, true), "NotPermitted");
+            fails(view.open(sub, path, true, OpenFlags::READ), "NotPermitted");
+        }
+        for path in ["../new", "../../new"] {
+            fails(view.open(sub, path, true, CREATE), "NotPermitted");
+            fails(view.mkdir(sub, path), "NotPermitted");
+            fails(view.rename(sub, "up", sub, path), "NotPermitted");
+            fails(view.link(sub, "up", false, sub, path), "NotPermitted");
+            fails(view.symlink("up", sub, path), "NotPermitted");
+        }
+        fails(view.unlink(sub, "../b.txt"), "NotPermitted");
+        assert!(denials(&view).iter().all(|denial| denial.reason == DenialReason::Escapes));
+        // Within it, `..` and links lead wherever they lead.
+        assert_eq!(view.stat(dir, "sub/../b.txt", true).unwrap().kind, Kind::File);
+        assert_eq!(view.stat(dir, "sub/up", true).unwrap().kind, Kind::File);
+        assert_eq!(view.stat(sub, "up", false).unwrap().kind, Kind::Symlink);
+        // An observation starts from the root, wherever the link is that it goes through.
+        let observed = view.observe("dir/sub/up").unwrap();
+        assert!(matches!(observed, idumb_core::Observed::File { .. }), "{observed:?}");
     });
 }
 

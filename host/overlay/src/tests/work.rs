@@ -35,7 +35,7 @@ fn an_open_directory_follows_its_renaming_and_ends_with_its_removal() {
     view.rename(root, "d", root, "other/e").unwrap();
     assert_eq!(view.path_of(d).unwrap(), "other/e");
     assert_eq!(view.stat(d, "a", true).unwrap().kind, Kind::File);
-    assert_eq!(view.stat(d, "../../other", true).unwrap().kind, Kind::Dir);
+    assert_eq!(view.stat(root, "other/e/../../other", true).unwrap().kind, Kind::Dir);
     view.unlink(d, "a").unwrap();
     view.rmdir(root, "other/e").unwrap();
     assert!(view.read_dir(d).unwrap().is_empty());

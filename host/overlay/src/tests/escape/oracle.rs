@@ -90,7 +90,12 @@ fn is_protected(path: &str) -> bool {
 impl Oracle {
     pub(super) fn grants(&self) -> Grants {
         let globs = |texts: &[String]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Grants { reads: globs(&self.reads), writes: globs(&self.writes), never: globs(&self.never) }
+        Grants {
+            reads: globs(&self.reads),
+            writes: globs(&self.writes),
+            never: globs(&self.never),
+            ..Grants::default()
+        }
     }
 
     /// Whether nobody gets it, whatever is granted.
