@@ -50,7 +50,8 @@ fn nothing_leads_above_the_root() {
 
 #[test]
 fn nothing_leads_above_the_directory_that_a_path_starts_from() {
-    let files = [("a.txt", "a"), ("dir/b.txt", "b"), ("dir/sub/up -> ../b.txt", "")];
+    let files =
+        [("a.txt", "a"), ("dir/b.txt", "b"), ("dir/sub/", ""), ("dir/sub/up -> ../b.txt", "")];
     both(&files, |project| {
         let view = project.work(&["**"], &["**"]);
         let root = view.root();
