@@ -52,7 +52,7 @@ fn the_table_names_tests_that_exist() {
             let within = format!("#[test]\n    fn {name}()");
             let exists = |text: &&str| text.contains(&function) || text.contains(&within);
             assert!(
-                sources.iter().any(|text| exists(&text)) || name == "no_guest_gets_out",
+                sources.iter().any(|text| exists(text)) || name == "no_guest_gets_out",
                 "{name}"
             );
             named += 1;
