@@ -39,6 +39,7 @@ fn the_table_names_tests_that_exist() {
         include_str!("paths.rs"),
         include_str!("races.rs"),
         include_str!("grants.rs"),
+        include_str!("guards.rs"),
         include_str!("work.rs"),
         include_str!("escape.rs"),
         include_str!("../gate.rs"),
@@ -187,12 +188,23 @@ fn as_hidden(error: FsError) -> FsError {
 
 #[test]
 fn renaming_needs_both_grants() {
-    let files = [("ro/f", "f"), ("rw/f", "f"), ("hidden/f", "f"), ("ro/d/x", ""), ("rw/d/x", "")];
+    let files = [
+        ("ro/f", "f"),
+        ("rw/f", "f"),
+        ("hidden/f", "f"),
+        ("ro/d/x", ""),
+        ("rw/d/x", ""),
+        ("ro/l -> f", ""),
+        ("rw/l -> f", ""),
+    ];
     both(&files, |project| {
         let view = project.work(&["ro/**"], &["rw/**"]);
         let root = view.root();
         let table = [
             ("ro/f", "rw/new", "NotPermitted"),
+            ("ro/l", "rw/new", "NotPermitted"),
+            ("rw/l", "ro/new", "NotPermitted"),
+            ("rw/l", "ro/l", "NotPermitted"),
             ("ro/d", "rw/new", "NotPermitted"),
             ("rw/f", "ro/new", "NotPermitted"),
             ("rw/f", "ro/f", "NotPermitted"),
