@@ -90,6 +90,23 @@ fn a_newcomer_on_the_way_to_a_grant_is_not_taken_along() {
 }
 
 #[test]
+fn a_newcomer_that_hides_is_not_looked_at() {
+    both(&[("d/f", "f")], |project| {
+        let view = project.work(&[], &["d/f", "e/**"]);
+        let root = view.root();
+        view.rename(root, "d", root, "e").unwrap();
+        project.add(&[("d/secret", "secret")]);
+        for name in ["e/secret", "e/absent"] {
+            fails(view.stat(root, name, false), "NoEntry");
+        }
+        // Or else the attempt would go stale by what it may not see.
+        let record = view.record();
+        let looked: Vec<String> = record.reads.into_iter().map(|read| read.path).collect();
+        assert_eq!(looked, ["d", "e"]);
+    });
+}
+
+#[test]
 fn no_absence_is_observed_behind_what_is_missing() {
     both(&[("d/f", "f")], |project| {
         let view = project.reading(&["d/**", "no/**"]);
