@@ -282,7 +282,7 @@ fn a_death_while_it_is_applied_is_made_good_by_the_next_run() {
         }
         let texts: Vec<String> = bench.tree().values().map(Entry::text).collect();
         assert_eq!(texts, ["two\n", "two\n", "c\n"], "step {step}: {}", told(&output));
-        assert_eq!(left(&bench), [PathBuf::new(); 0], "step {step}");
+        assert_eq!(left(&bench), Vec::<PathBuf>::new(), "step {step}");
         if !died {
             break;
         }
@@ -313,7 +313,7 @@ fn nothing_is_left_behind() {
     let bench = Bench::new(&[]);
     for words in [&["write", "a.txt", "a"][..], &["exit", "1"], &["abort"]] {
         bench.run(&["--dir", ".", "--apply"], words);
-        assert_eq!(left(&bench), [PathBuf::new(); 0], "{words:?}");
+        assert_eq!(left(&bench), Vec::<PathBuf>::new(), "{words:?}");
     }
 }
 

@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use idumb_core::{Capability, ChangeSet, Denial, Grants, PathGlob};
+use idumb_core::{Capability, Denial, Grants, PathGlob};
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
 use idumb_sandbox::{
     CommandOptions, Exit, Files, Limits, Mount, Ran, Refused, Sandbox, Stdio, Stop, Stopper,
 };
 
 use crate::args::{Afterwards, DirArg, SandboxRun};
+use crate::diff::show_change_set;
 use crate::fault::{Fault, INTERRUPTED, told};
 use crate::report::denial_texts;
 use crate::tell;
-use crate::text::{lines, printable};
+use crate::text::printable;
 use room::{Applied, Room};
 
 /// Exit status: it ran out of time, as `timeout` has it.
@@ -248,19 +249,10 @@ fn afterwards(room: &Room, given: &[Given], what: Afterwards, status: u8) -> Res
         )),
         Afterwards::Diff | Afterwards::Discard => {
             for (base, change_set) in &changes {
-                show(room, base, change_set);
+                show_change_set(change_set, base, &room.blobs)?;
             }
             tell(&format!("idumb: nothing was applied (--apply does it); paths changed: {count}"));
         }
     }
     Ok(())
-}
-
-fn show(room: &Room, base: &Base, change_set: &ChangeSet) {
-    for path in change_set.paths() {
-        match idumb_overlay::unified_diff(change_set, path, base, &room.blobs) {
-            Ok(diff) => lines(&diff).for_each(|line| tell(&line)),
-            Err(error) => tell(&format!("idumb: {}", printable(&error.to_string()))),
-        }
-    }
 }

@@ -75,6 +75,22 @@ pub(crate) fn diff(project: Option<&Path>, args: &Diff) -> Result<u8> {
     Err(internal(message).hint(hint).into())
 }
 
+/// What a change-set that is not integrated changes, on standard error: of a command whose
+/// standard output is its own.
+pub(crate) fn show_change_set(
+    change_set: &ChangeSet,
+    base: &Base,
+    blobs: &BlobStore,
+) -> std::io::Result<()> {
+    let mut out = std::io::stderr().lock();
+    let paint = Paint::for_stream(&out);
+    for piece in patch::pieces(change_set) {
+        let (text, _) = piece.text(&Look { base, blobs });
+        out.write_all(patch::shown(text, paint, out.is_terminal()).as_bytes())?;
+    }
+    Ok(())
+}
+
 fn internal(message: String) -> Fault {
     Fault { code: None, exit: INTERNAL, message, hints: Vec::new() }
 }

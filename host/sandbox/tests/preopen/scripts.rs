@@ -86,6 +86,7 @@ fn line(of: &mut Seeded) -> String {
         19 => format!("{} {d}", of.pick(&["sync", "sync-data", "advise", "type", "flags"])),
         20..=22 => format!("mkdir {d} {one}"),
         23 | 24 => format!("unlink {d} {one}"),
+        25 if at < 10 => format!("mkdir {d} {one}\nrmdir {d} {}", unslashed(&one)),
         25 => format!("rmdir {d} {}", unslashed(&one)),
         26..=29 => format!("rename {d} {one} {e} {other}"),
         30 | 31 => format!("link {d} stay {one} {e} {other}"),
