@@ -1,5 +1,5 @@
 //! What one guard alone holds, where the tests by case would not miss it: each of these tests was
-//! written since taking that guard out failed no other.
+//! written since taking that guard out failed no other, or only one that works at random.
 //!
 //! Invariant: each fails with its guard taken out, and says by its name which one it is.
 
