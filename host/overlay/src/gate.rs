@@ -199,6 +199,7 @@ mod tests {
         let some = gate(&["src/api/*.rs", ".git/HEAD"], &[]);
         let all = gate(&["**"], &[]);
         let none = gate(&[], &[]);
+        let one = gate(&["**", "idumb.toml/a"], &[]);
         let table = [
             (&some, "", OnTheWay),
             (&some, "src", OnTheWay),
@@ -227,6 +228,9 @@ mod tests {
             (&all, ".env.d/secret", Hidden(Protected)),
             (&all, ".idumb-staged-x", Hidden(Protected)),
             (&all, "größe.txt", Readable),
+            (&one, "idumb.toml", OnTheWay),
+            (&one, "idumb.toml/a", Readable),
+            (&one, "idumb.toml/b", Hidden(Protected)),
             (&none, "", OnTheWay),
             (&none, "a", Hidden(NotGranted)),
         ];
@@ -243,7 +247,7 @@ mod tests {
     ) -> Gate {
         let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let ceiling = Some(Bounds { reads: globs(most_reads), writes: globs(most_writes) });
-        let never = globs(&["src/never/**"]);
+        let never = globs(&["src/never/**", "docs/gone"]);
         Gate::new(Grants { reads: globs(reads), writes: globs(writes), never, ceiling })
     }
 
@@ -264,6 +268,8 @@ mod tests {
             (&all, "src/api/deep", Hidden(BeyondCeiling)),
             (&all, "src/other", Hidden(BeyondCeiling)),
             (&all, "src/never", Hidden(Never)),
+            (&all, "docs/gone", Hidden(Never)),
+            (&all, "docs/gone/a", Hidden(Never)),
             (&all, "tests", Hidden(BeyondCeiling)),
             (&all, "docs", Readable),
             (&all, "docs/a.md", Readable),

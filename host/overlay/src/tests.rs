@@ -6,6 +6,7 @@ mod chance;
 mod differential;
 mod escape;
 mod grants;
+mod guards;
 mod hostile;
 mod paths;
 mod races;

@@ -5,26 +5,28 @@
 //!
 //! | case | shown by |
 //! |---|---|
-//! | `..` above the root; absolute paths | `nothing_leads_above_the_root` |
-//! | links whose target is absolute or leaves the grant, already there | `links_do_not_lead_out_of_the_project_or_the_grant` |
-//! | the same, planted by the guest | `links_that_lead_out_cannot_be_planted`, `links_that_were_planted_are_decided_where_they_lead` |
+//! | `..` above the root; absolute paths | `nothing_leads_above_the_root`, `nothing_leads_above_the_directory_that_a_path_starts_from`, `the_base_is_asked_for_plain_paths_only` |
+//! | links whose target is absolute or leaves the grant, already there | `links_do_not_lead_out_of_the_project_or_the_grant`, `what_an_absolute_link_says_stays_with_the_host` |
+//! | the same, planted by the guest | `links_that_lead_out_cannot_be_planted`, `links_that_were_planted_are_decided_where_they_lead`, `a_plain_view_keeps_absolute_links_and_what_the_host_stages` |
 //! | a link to `dir/` | `links_do_not_lead_out_of_the_project_or_the_grant`, `trailing_forms_are_decided_as_the_plain_path` |
-//! | trailing `/`, `/.`, `//` on every operation | `every_operation_decides_a_spelling_as_the_plain_path` |
+//! | trailing `/`, `/.`, `//` on every operation | `every_operation_decides_a_spelling_as_the_plain_path`, `no_file_is_made_under_a_name_with_a_slash_behind_it` |
 //! | a name swapped for a link, before and while it is used | `a_name_swapped_for_a_link_is_not_followed`, `a_name_swapped_for_a_link_inside_is_not_followed_either`, `a_race_of_swaps_never_shows_the_outside` |
 //! | a hard link from a read-only into a writable grant | `hard_links_need_the_right_to_write_at_both_ends`, `a_name_hard_linked_in_the_base_is_a_file_of_its_own` |
-//! | rename across grants, or of a directory with a protected child | `renaming_needs_both_grants`, `renaming_a_directory_needs_leave_for_all_that_moves`, `what_nobody_gets_does_not_move` |
-//! | what appears in a directory after it was renamed | `a_directory_that_was_renamed_takes_no_newcomers_along` |
+//! | rename across grants, or of a directory with a protected child | `renaming_needs_both_grants`, `renaming_a_directory_needs_leave_for_all_that_moves`, `what_nobody_gets_does_not_move`, `what_hides_on_the_way_to_a_grant_is_not_replaced`, `a_directory_does_not_move_into_itself` |
+//! | what appears in a directory after it was renamed | `a_directory_that_was_renamed_takes_no_newcomers_along`, `a_newcomer_on_the_way_to_a_grant_is_not_taken_along`, `a_newcomer_that_hides_is_not_looked_at` |
 //! | opening read-only with truncate or create | `opening_to_read_with_truncate_or_create_is_writing` |
 //! | set-times through a read-only handle | `a_handle_that_reads_sets_no_times` |
 //! | case and Unicode aliases of a protected name | `protected_names_stay_hidden_under_every_alias`, `sight_by_table` |
-//! | NUL, 256-byte names, over-long paths that would collapse short | `names_and_paths_have_limits`, `every_operation_refuses_what_is_no_path` |
-//! | a FIFO, socket or device in the tree | `special_files_are_seen_and_never_opened`, `a_file_swapped_for_a_fifo_does_not_block` |
+//! | NUL, 256-byte names, over-long paths that would collapse short | `names_and_paths_have_limits`, `every_operation_refuses_what_is_no_path`, `a_name_with_nul_is_none_also_where_the_host_is_not_asked` |
+//! | a FIFO, socket or device in the tree | `special_files_are_seen_and_never_opened`, `a_file_swapped_for_a_fifo_does_not_block`, `what_became_a_fifo_is_not_even_opened`, `a_race_with_a_fifo_neither_blocks_nor_opens_it`, `every_refusal_of_a_special_file_is_on_record` |
 //! | `/proc` through a link | `links_do_not_lead_out_of_the_project_or_the_grant` |
 //! | the project root renamed mid-run | `the_pinned_root_wins_over_its_path` |
 //! | glob metacharacters in names | `metacharacters_in_names_are_names` |
 //! | delete, re-create as another type, list | `deleted_and_made_anew_as_another_kind` |
 //! | a file that the host may not read | `what_the_host_may_not_read_is_an_access_error` |
 //! | protected unless granted by name, also when absent | `protected_names_stay_hidden_under_every_alias`, `every_protected_pattern_protects` |
+//! | what may be said of a path behind a missing directory | `observations_by_table`, `no_absence_is_observed_behind_what_is_missing` |
+//! | beyond the agent's ceiling, whatever is granted | `beyond_the_ceiling_is_not_there_whatever_is_granted`, `a_ceiling_bounds_sight_by_table`, `a_ceiling_bounds_writing_by_table` |
 //! | all of it at random | `no_guest_gets_out` |
 
 use super::*;
@@ -39,6 +41,7 @@ fn the_table_names_tests_that_exist() {
         include_str!("paths.rs"),
         include_str!("races.rs"),
         include_str!("grants.rs"),
+        include_str!("guards.rs"),
         include_str!("work.rs"),
         include_str!("escape.rs"),
         include_str!("../gate.rs"),
@@ -184,12 +187,23 @@ fn as_hidden(error: FsError) -> FsError {
 
 #[test]
 fn renaming_needs_both_grants() {
-    let files = [("ro/f", "f"), ("rw/f", "f"), ("hidden/f", "f"), ("ro/d/x", ""), ("rw/d/x", "")];
+    let files = [
+        ("ro/f", "f"),
+        ("rw/f", "f"),
+        ("hidden/f", "f"),
+        ("ro/d/x", ""),
+        ("rw/d/x", ""),
+        ("ro/l -> f", ""),
+        ("rw/l -> f", ""),
+    ];
     both(&files, |project| {
         let view = project.work(&["ro/**"], &["rw/**"]);
         let root = view.root();
         let table = [
             ("ro/f", "rw/new", "NotPermitted"),
+            ("ro/l", "rw/new", "NotPermitted"),
+            ("rw/l", "ro/new", "NotPermitted"),
+            ("rw/l", "ro/l", "NotPermitted"),
             ("ro/d", "rw/new", "NotPermitted"),
             ("rw/f", "ro/new", "NotPermitted"),
             ("rw/f", "ro/f", "NotPermitted"),

@@ -5,7 +5,7 @@
 
 use super::*;
 use idumb_core::Observed;
-use rustix::fs::{RenameFlags, renameat_with};
+use rustix::fs::{FileType, Mode, RenameFlags, mknodat, renameat_with};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many swaps are to be observed by whoever races with them, and in how many looks at most.
@@ -45,6 +45,37 @@ fn a_race_of_swaps_never_shows_the_outside() {
             }
         });
         assert!(observed >= SWAPS, "{target}: {observed} swaps in {looks} looks");
+    }
+}
+
+/// Between the look at a file and its opening too; a blocked host would never end this test.
+#[test]
+fn a_race_with_a_fifo_neither_blocks_nor_opens_it() {
+    for openat2 in [true, false] {
+        let mut project = Project::in_memory(&[("f", "inside")]);
+        project.openat2 = openat2;
+        let root = fs::File::open(project.root()).unwrap();
+        mknodat(&root, "fifo", FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let base = project.base();
+        let stop = AtomicBool::new(false);
+        let (mut observed, mut looks, mut was_there) = (0, 0, true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    renameat_with(&root, "f", &root, "fifo", RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            let _stopping = Stop(&stop);
+            while (observed < SWAPS || looks < 20_000) && looks < LOOKS {
+                let view = ReadView::of_base(&base, grants(&["f"], &[]));
+                let found = read(&view, "f");
+                assert!(found.as_ref().is_ok_and(|text| text == "inside") || found.is_err());
+                observed += u32::from(found.is_ok() != was_there);
+                was_there = found.is_ok();
+                looks += 1;
+            }
+        });
+        assert!(observed >= SWAPS, "{observed} swaps in {looks} looks");
     }
 }
 
