@@ -349,4 +349,31 @@ mod tests {
         assert_eq!(stale("srcs/new.rs"), None);
         assert_eq!(stale("b.txt"), None);
     }
+
+    #[test]
+    fn a_record_is_empty_only_without_reads_writes_and_denials() {
+        let record = AccessRecord::default;
+        assert!(record().is_empty());
+        let read = Read { path: "a".into(), seen: Seen::Content };
+        assert!(!AccessRecord { reads: vec![read], ..record() }.is_empty());
+        assert!(!AccessRecord { writes: vec!["a".into()], ..record() }.is_empty());
+        let denial = Denial {
+            capability: crate::Capability::Read,
+            path: "a".into(),
+            operation: "open".into(),
+            reason: crate::DenialReason::NotGranted,
+            count: 1,
+        };
+        assert!(!AccessRecord { denials: vec![denial], ..record() }.is_empty());
+    }
+
+    #[test]
+    fn how_many_denials_were_dropped_is_written_if_any_were() {
+        let text = |n| {
+            let record = AccessRecord { denials_dropped: n, ..AccessRecord::default() };
+            serde_json::to_string(&record).unwrap()
+        };
+        assert!(!text(0).contains("denials_dropped"));
+        assert!(text(3).contains(r#""denials_dropped":3"#));
+    }
 }

@@ -161,6 +161,8 @@ mod tests {
         let delays = |task| (1..8).map(|n| backoff.delay_ms(&run, task, n)).collect::<Vec<_>>();
         assert_eq!(delays(&task), delays(&task));
         assert_ne!(delays(&task), delays(&other), "two tasks do not come back at once");
+        let last = |n| backoff.delay_ms(&run, &TaskId::new(format!("T{n}")).unwrap(), 7);
+        assert!((0..100).map(last).min() < Some(50_000), "they are spread over the whole quarter");
         assert_eq!(Backoff { initial_ms: 0, cap_ms: 9 }.delay_ms(&run, &task, 3), 0);
     }
 

@@ -191,3 +191,46 @@ fn preconditions(plan: &Plan, prerequisites: &[Prerequisite]) -> (Examination, V
     }
     (examination, asked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Capability, Digest, Grants, PathGlob, RunConfig, RunId};
+
+    /// A plan with one task, which reads `in/**` and writes `out.txt`.
+    fn run() -> Run {
+        let task = serde_json::json!({
+            "id": "A", "title": "", "description": "", "agent": "builder", "depends_on": [],
+            "reads": ["in/**"], "writes": ["out.txt"], "artifacts": [], "timeout": null,
+            "retries": 0, "steps": [], "options": {}, "accept": [],
+        });
+        let plan = serde_json::json!({
+            "phase": {"number": 1, "name": "one"}, "goal": "", "depends_on": [],
+            "supersedes": [], "tasks": [task], "links": [],
+            "digest": Digest::of(b"plan").to_string(),
+        });
+        let config = RunConfig::new(RunId::new("phase-1-r1").unwrap());
+        Run::new(serde_json::from_value(plan).unwrap(), config)
+    }
+
+    #[test]
+    fn an_agent_gets_no_more_than_the_executor_has() {
+        let run = run();
+        let globs = |texts: &[&str]| -> Vec<PathGlob> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let within = |reads: &[&str], writes: &[&str]| {
+            let asked = Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() };
+            run.is_within(&run.plan.tasks[0], &asked)
+        };
+        let wider = |capability, path: &str| {
+            let (path, above) = (path.parse().unwrap(), Actor::Executor);
+            Err(Refusal::Wider { capability, path, above })
+        };
+        assert_eq!(within(&["in/**", "out.txt"], &["out.txt"]), Ok(()));
+        assert_eq!(within(&["in/a"], &[]), Ok(()));
+        assert_eq!(within(&["in/a"], &["out.txt", "in/a"]), wider(Capability::Write, "in/a"));
+        assert_eq!(within(&["in/a", "etc"], &["out.txt"]), wider(Capability::Read, "etc"));
+        assert_eq!(within(&["etc"], &["usr"]), wider(Capability::Write, "usr"));
+    }
+}

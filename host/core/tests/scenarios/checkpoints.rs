@@ -1,7 +1,7 @@
 //! Where a plan has a person decide: before a task, after it, between batches; and prompts
 //! that outlive the process.
 
-use idumb_core::{CheckpointAt, Input, Mode, Subject, Task, TaskState};
+use idumb_core::{Backoff, CheckpointAt, Input, Mode, Subject, Task, TaskState};
 
 use crate::answers::failure;
 use crate::draft::{Draft, id, task};
@@ -261,4 +261,21 @@ fn an_agent_that_waits_for_a_person_is_told_once_nobody_is_there() {
     assert_eq!(world.prompt(), None);
     world.asks("A", 8);
     assert_eq!(world.replies(), [(7, None), (8, None)]);
+}
+
+#[test]
+fn an_unattended_run_does_not_rest_while_another_attempt_is_to_follow() {
+    let tasks = [task("A").retries(1), task("B"), task("C").after(&["B"])];
+    let mut world = World::with(Mode::Interactive, tasks, |config| {
+        config.backoff = Backoff { initial_ms: 60_000, cap_ms: 60_000 };
+    });
+    world.tell(Input::Unattended);
+    world.breaks("A", failure("no"));
+    world.succeeds("B");
+    assert_eq!(world.prompt().map(|prompt| &prompt.subject), Some(&Subject::Batch));
+    assert_eq!(world.control(), "active", "A is tried again first");
+    world.waits(60_000);
+    assert_eq!(world.waits_for(), ["build A"]);
+    world.succeeds("A");
+    assert_eq!(world.control(), "paused User");
 }

@@ -178,6 +178,18 @@ fn an_attempts_clock_stands_while_its_agent_waits_for_a_person() {
 }
 
 #[test]
+fn an_attempts_clock_stands_until_its_agent_has_every_answer() {
+    let mut world = timed(Mode::Interactive, [task("A")]);
+    world.starts("A");
+    world.asks("A", 7);
+    world.asks("A", 8);
+    world.answers("red");
+    assert_eq!(world.run.poll_timeout(), None, "it still waits for the other");
+    world.answers("blue");
+    assert_eq!(world.run.poll_timeout(), Some(world.now.up + 9_000), "one of ten is spent");
+}
+
+#[test]
 fn a_failed_attempt_is_followed_by_another_after_a_delay_that_doubles() {
     let mut world = World::with(Mode::Auto, [task("A").retries(3)], |config| {
         config.backoff = Backoff { initial_ms: 8_000, cap_ms: 600_000 };

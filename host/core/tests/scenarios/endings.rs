@@ -70,16 +70,41 @@ fn a_stop_does_not_wait_for_the_grace() {
 
 #[test]
 fn a_stopped_check_of_the_phase_is_done_again_and_fails_nothing() {
+    for trouble in [error("stopped"), failure("stopped")] {
+        let mut world = World::auto([task("A")]);
+        world.succeeds("A");
+        world.stop();
+        assert_eq!(world.stops(), ["integration-checker e1"]);
+        world.check_ends(Role::IntegrationChecker, Err(trouble));
+        assert_eq!(world.control(), "paused User");
+        world.resume();
+        assert_eq!(world.waits_for(), ["check integration-checker"]);
+        world.goes_well();
+        assert_eq!(world.control(), "completed");
+    }
+}
+
+#[test]
+fn a_check_says_nothing_about_a_run_that_was_given_up() {
     let mut world = World::auto([task("A")]);
     world.succeeds("A");
-    world.stop();
+    let position = world.journal.len();
+    world.cancel();
+    world.check_passes(Role::IntegrationChecker);
+    assert_eq!(world.story_from(position), ["cancel_requested", "run_finished cancelled"]);
+}
+
+#[test]
+fn a_run_given_up_after_the_time_of_a_check_was_up_is_cancelled() {
+    let mut world = World::with(Mode::Auto, [task("A")], |config| {
+        config.timeouts.validation_ms = 20_000;
+    });
+    world.succeeds("A");
+    world.waits(20_000);
     assert_eq!(world.stops(), ["integration-checker e1"]);
-    world.check_ends(Role::IntegrationChecker, Err(error("stopped")));
-    assert_eq!(world.control(), "paused User");
-    world.resume();
-    assert_eq!(world.waits_for(), ["check integration-checker"]);
-    world.goes_well();
-    assert_eq!(world.control(), "completed");
+    world.cancel();
+    world.check_ends(Role::IntegrationChecker, Err(failure("stopped")));
+    assert_eq!(world.control(), "cancelled");
 }
 
 #[test]

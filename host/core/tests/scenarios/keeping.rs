@@ -76,6 +76,7 @@ fn a_snapshot_that_cannot_be_read_is_refused() {
         whole.replace(r#""tasks":"??""#, r#""tasks":"?""#),
         whole.replace("[[0,", "[[7,"),
         whole.replace(r#""completed":[]"#, r#""completed":[9]"#),
+        whole.replace(r#""completed":[]"#, r#""completed":[2]"#),
     ];
     for text in damaged {
         assert_ne!(text, whole, "it is damaged");
@@ -84,6 +85,23 @@ fn a_snapshot_that_cannot_be_read_is_refused() {
         let error = Run::recover_from(plan, config, text.as_bytes(), none).unwrap_err();
         assert!(matches!(error, SnapshotError::Unreadable(_)), "{text}");
     }
+}
+
+#[test]
+fn a_task_that_needs_few_words_is_a_letter_in_a_snapshot() {
+    let words = |world: &World| {
+        let saved: serde_json::Value = serde_json::from_slice(&world.run.snapshot()).unwrap();
+        let records = saved["records"].as_array().unwrap().len();
+        (saved["tasks"].as_str().unwrap().to_owned(), records)
+    };
+    let mut world = World::new(plan([task("A"), task("B").after(&["A"])]), Mode::Auto, 1);
+    assert_eq!(words(&world), ("r.".to_owned(), 0));
+    world.begin();
+    world.builds("A");
+    world.passes("A");
+    assert_eq!(words(&world), ("?.".to_owned(), 1));
+    world.integrates("A", Ok(Vec::new()));
+    assert_eq!(words(&world), ("+?".to_owned(), 1), "it left nothing behind");
 }
 
 /// A succeeded, B (after A) succeeded, C read what A wrote and succeeded, D did not begin.
@@ -149,11 +167,8 @@ fn a_task_that_the_new_plan_does_not_have_is_not_kept() {
     assert_eq!(changed, [("C".to_owned(), Unkept::Definition)]);
 }
 
-#[test]
-fn a_replanned_run_does_again_only_what_is_not_kept() {
-    let mut world = half_done();
-    let mut tasks = first_tasks();
-    tasks[1].description = "otherwise".to_owned();
+/// Goes on with another plan.
+fn goes_on_with(world: &mut World, tasks: [Task; 4]) {
     world.stop();
     world.breaks("D", crate::answers::failure("stopped"));
     let new = other_plan(tasks);
@@ -162,6 +177,14 @@ fn a_replanned_run_does_again_only_what_is_not_kept() {
     world.journal.push(Stamped { at, up, event });
     let config = world.run.config().clone();
     world.run = Run::recover(new, config, &world.journal);
+}
+
+#[test]
+fn a_replanned_run_does_again_only_what_is_not_kept() {
+    let mut world = half_done();
+    let mut tasks = first_tasks();
+    tasks[1].description = "otherwise".to_owned();
+    goes_on_with(&mut world, tasks);
     assert_eq!(world.run.state().completed, [id("A"), id("C")]);
     assert_eq!(world.state_of("B"), TaskState::Ready);
     world.resume();
@@ -170,4 +193,17 @@ fn a_replanned_run_does_again_only_what_is_not_kept() {
     world.goes_well();
     assert_eq!(world.control(), "completed");
     assert_eq!(world.run.state().completed, [id("A"), id("C"), id("B"), id("D")]);
+}
+
+#[test]
+fn a_replanned_task_that_waits_again_keeps_its_numbers_through_a_snapshot() {
+    let mut world = half_done();
+    let mut tasks = first_tasks();
+    tasks[0].description = "otherwise".to_owned();
+    goes_on_with(&mut world, tasks);
+    let (plan, config) = (world.run.plan().clone(), world.run.config().clone());
+    let none: [&Stamped; 0] = [];
+    world.run = Run::recover_from(plan, config, &world.run.snapshot(), none).unwrap();
+    let b = world.task("B");
+    assert_eq!((&b.state, b.attempt, b.epoch), (&TaskState::Blocked, 1, 2));
 }

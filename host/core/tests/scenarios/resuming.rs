@@ -6,7 +6,7 @@ use idumb_core::{
     Control, ErrorCode, Event, Mode, Role, RunOutcome, Subject, TaskId, TaskState, WorkflowStep,
 };
 
-use crate::answers::{failing, failure, passing};
+use crate::answers::{failing, failure, passing, unavailable};
 use crate::draft::{Draft, id, plan, task};
 use crate::world::World;
 
@@ -285,12 +285,83 @@ fn settling_does_not_answer_a_checkpoint() {
 }
 
 #[test]
-fn nothing_is_settled_in_a_completed_run() {
+fn a_run_that_died_with_nothing_half_applied_is_settled_to_a_rest() {
     let mut world = World::auto([task("A")]);
-    world.goes_well();
+    world.starts("A");
+    world.die();
+    assert!(!world.run.is_unsettled());
     let position = world.journal.len();
+    world.settle();
+    let expected = [
+        "run_resumed",
+        "attempt_interrupted A HostDied",
+        "pause_requested Error",
+        "run_paused Error",
+    ];
+    assert_eq!(world.story_from(position), expected);
+    assert_eq!(world.waits_for(), [""; 0]);
+}
+
+#[test]
+fn a_run_that_rested_is_settled_to_a_rest_of_the_same_cause() {
+    let mut world = World::auto([task("A")]);
+    world.builds("A");
+    world.passes("A");
+    world.integrates("A", Err(unavailable("no space")));
+    let rest = world.run.state().control.clone();
+    assert_eq!(world.control(), "paused Resource");
     world.die();
     world.settle();
-    assert_eq!(world.story_from(position), [""; 0]);
-    assert_eq!(world.run.state().control, COMPLETED);
+    world.applies("A");
+    assert_eq!(world.run.state().control, rest);
+}
+
+#[test]
+fn nothing_is_settled_in_a_run_that_ended_or_never_began() {
+    let never = || World::new(plan([task("A")]), Mode::Auto, 5);
+    let completed = || {
+        let mut world = World::auto([task("A")]);
+        world.goes_well();
+        world
+    };
+    let failed = || {
+        let mut world = World::auto([task("A")]);
+        world.breaks("A", failure("no"));
+        world
+    };
+    let worlds: [&dyn Fn() -> World; 3] = [&never, &completed, &failed];
+    for world in worlds {
+        let mut world = world();
+        let (position, control) = (world.journal.len(), world.run.state().control.clone());
+        world.die();
+        world.settle();
+        assert_eq!(world.story_from(position), [""; 0]);
+        assert_eq!(world.run.state().control, control);
+    }
+}
+
+#[test]
+fn nothing_is_handed_down_before_the_plan_was_validated() {
+    let mut world = World::new(plan([task("A")]), Mode::Auto, 5);
+    world.begin_after("0-ground", false);
+    let position = world.journal.len();
+    world.resume_without_begin();
+    assert_eq!(world.story_from(position), ["run_resumed"]);
+}
+
+#[test]
+fn a_check_that_was_under_way_is_begun_again_in_its_step() {
+    let mut world = World::auto([task("A")]);
+    world.succeeds("A");
+    let position = world.journal.len();
+    world.crash();
+    let story = world.story_from(position);
+    let expected = [
+        "run_resumed",
+        "delegated user supreme-coordinator",
+        "delegated supreme-coordinator high-governance",
+        "delegated high-governance executor",
+        "phase_check_started integration-checker e2",
+    ];
+    assert_eq!(story, expected, "the step is not entered twice");
 }
