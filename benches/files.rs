@@ -41,12 +41,13 @@ fn main() {
     let files: usize =
         std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(50_000);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a new folder");
+    // First, while the disk has nothing else to write.
+    guest_files(folder.path());
     let large = project(&folder.path().join("large"), files);
     let small = project(&folder.path().join("small"), 100);
-    println!("a project of {files} files, {} bytes each", content(0).len());
+    println!("\na project of {files} files, {} bytes each", content(0).len());
     starting(folder.path(), &large, &small);
     sealing(folder.path(), &large, &small);
-    guest_files(folder.path());
 }
 
 fn content(number: usize) -> String {
@@ -184,19 +185,14 @@ fn figures(text: &str) -> Figures {
 }
 
 /// The median of each figure over several runs.
-fn middle(once: impl Fn(usize) -> Figures) -> Figures {
-    let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for time in 0..TIMES {
-        for (name, nanos) in once(time) {
-            all.entry(name).or_default().push(nanos);
-        }
-    }
-    all.into_iter()
-        .map(|(name, mut nanos)| {
-            nanos.sort_unstable();
-            (name, nanos[nanos.len() / 2])
-        })
-        .collect()
+fn middle(runs: &[Figures]) -> Figures {
+    let names = runs[0].keys();
+    let of = |name: &String| {
+        let mut nanos: Vec<u64> = runs.iter().map(|run| run[name]).collect();
+        nanos.sort_unstable();
+        (name.clone(), nanos[nanos.len() / 2])
+    };
+    names.map(of).collect()
 }
 
 fn guest_files(folder: &Path) {
@@ -208,32 +204,38 @@ fn guest_files(folder: &Path) {
         fs::create_dir(&folder).expect("a folder");
         folder
     };
-    let native = middle(|time| {
+    let native = |time: usize| {
         let folder = fresh("native", time);
         let text = |path: &Path| path.to_str().expect("a path").to_owned();
         let small = timing::small(&text(&folder), SMALL).expect("small files");
         let stream = timing::stream(&text(&folder.join("stream")), MIB).expect("a stream");
         figures(&format!("{small}{stream}"))
-    });
+    };
     let limits = Limits { memory: 1 << 30, ..Limits::default() };
     let sandbox = Sandbox::new(limits).expect("a sandbox");
     let guest = sandbox.prepare_command(idumb_test_guests::COMMANDER).expect("the command");
     let base = Base::open(fresh("base", 0)).expect("a base");
-    let ours = middle(|time| {
+    let ours = |time: usize| {
         let quota = Quota { bytes: 4 << 30, ..Quota::default() };
         let upper = folder.join(format!("guest-{time}"));
         let view = WorkView::new(&base, &upper, grants(), quota).expect("a view");
         figures(&runtime.block_on(called(&guest, &view)))
-    });
-    let stock = |name: &str, blocking: bool| {
-        let engine = engine();
-        let code = Component::new(&engine, idumb_test_guests::COMMANDER).expect("the command");
-        middle(|time| {
-            let folder = fresh(name, time);
-            figures(&runtime.block_on(stock_called(&engine, &code, &folder, blocking)))
-        })
     };
-    let (hopping, blocking) = (stock("stock", false), stock("blocking", true));
+    let engine = engine();
+    let code = Component::new(&engine, idumb_test_guests::COMMANDER).expect("the command");
+    let stock = |time: usize, blocking: bool| {
+        let folder = fresh(if blocking { "blocking" } else { "stock" }, time);
+        figures(&runtime.block_on(stock_called(&engine, &code, &folder, blocking)))
+    };
+    // In turn, so that whatever else the disk does is shared by all.
+    let mut runs: [Vec<Figures>; 4] = Default::default();
+    for time in 0..TIMES {
+        runs[0].push(native(time));
+        runs[1].push(ours(time));
+        runs[2].push(stock(time, false));
+        runs[3].push(stock(time, true));
+    }
+    let [native, ours, hopping, blocking] = runs.map(|runs| middle(&runs));
     println!(
         "{:<16}{:>12}{:>12}{:>8}{:>16}{:>16}",
         "ns", "native", "ours", "ratio", "stock", "stock, blocking"
