@@ -220,7 +220,7 @@ mod tests {
             texts.iter().map(|text| text.parse().unwrap()).collect()
         };
         let within = |reads: &[&str], writes: &[&str]| {
-            let asked = Grants { reads: globs(reads), writes: globs(writes), never: Vec::new() };
+            let asked = Grants { reads: globs(reads), writes: globs(writes), ..Grants::default() };
             run.is_within(&run.plan.tasks[0], &asked)
         };
         let wider = |capability, path: &str| {
