@@ -14,6 +14,7 @@ mod command;
 mod contract;
 mod engine;
 mod files;
+mod filewire;
 mod guest;
 mod host_error;
 mod limits;

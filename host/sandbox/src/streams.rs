@@ -8,7 +8,7 @@ use idumb_overlay::{FileHandle, FsError};
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::files::code;
+use crate::filewire::code;
 use crate::host_error::HostError;
 
 /// The most that one read gives and one write takes.
