@@ -114,10 +114,14 @@ impl Room {
         }
         let intent = Intent { version: 1, changes };
         write_state(&self.state, &serde_json::to_vec(&intent)?)?;
-        carry_out(&self.state, &self.blobs, &intent)?;
-        // From here on there is nothing to complete.
-        fs::remove_file(self.state.document())?;
-        Ok(())
+        let carried = carry_out(&self.state, &self.blobs, &intent);
+        let refused = carried.as_ref().is_err_and(|error| error.is::<Fault>());
+        if carried.is_ok() || refused {
+            // There is nothing to complete: what was refused, and was said to be, must not be
+            // applied by a later run that finds nothing in its way any more.
+            fs::remove_file(self.state.document())?;
+        }
+        carried
     }
 }
 
