@@ -11,8 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use idumb_core::{Capability, Denial, Grants, PathGlob};
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
+use idumb_plan::Limits;
 use idumb_sandbox::{
-    CommandOptions, Exit, Files, Limits, Mount, Ran, Refused, Sandbox, Stdio, Stop, Stopper,
+    CommandOptions, Exit, Files, Mount, Ran, Refused, Sandbox, Stdio, Stop, Stopper,
 };
 
 use crate::args::{Afterwards, DirArg, SandboxRun};
@@ -51,17 +52,11 @@ pub(crate) fn run(project: Option<&Path>, args: &SandboxRun) -> Result<u8> {
     let dirs = directories(project, args).into_iter().map(opened).collect::<Result<Vec<_>>>()?;
     let roots: Vec<&Path> = dirs.iter().map(|(base, _)| base.path()).collect();
     let room = Room::enter(&roots)?;
-    let cache = crate::compiled::cache(&roots);
-    let given = mounted(&room, &dirs, args)?;
     let mut limits = Limits::default();
-    if let Some(memory) = args.memory {
-        limits.memory = usize::try_from(memory).unwrap_or(usize::MAX);
-    }
-    let sandbox = match cache {
-        Some(cache) => Sandbox::with_cache(limits, cache),
-        None => Sandbox::new(limits),
-    };
-    let command = sandbox.and_then(|sandbox| sandbox.prepare_command(&component));
+    limits.agent.memory = args.memory;
+    let options = crate::compiled::options(&limits, 1, &roots);
+    let given = mounted(&room, &dirs, args)?;
+    let command = Sandbox::with(options).and_then(|sandbox| sandbox.prepare_command(&component));
     let command = command.map_err(|refused| no_command(&args.file, &refused))?;
     let (stopper, stop) = Stop::new();
     let options = CommandOptions {

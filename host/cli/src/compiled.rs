@@ -1,4 +1,4 @@
-//! Where compiled agents are kept between processes.
+//! How agents are compiled, and where compiled ones are kept between processes.
 //!
 //! Invariant: never inside the project, nor around it: what lies there runs as the host, and
 //! the project is what agents change. Without such a place agents are compiled each time.
@@ -6,18 +6,48 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use idumb_sandbox::Cache;
+use idumb_sandbox::{Cache, CompileLimits, Compiler, CompilerProcess, Limits, Options};
 
 use crate::apart::apart;
 
 /// Names the folder; empty, there is none.
 const VARIABLE: &str = "IDUMB_CACHE_DIR";
 
+/// The command of this program that compiles one component; not for people.
+pub(crate) const COMPILE: &str = "compile-component";
+
+/// How the sandbox is to be for `calls` at once on the files in `roots`.
+pub(crate) fn options(limits: &idumb_plan::Limits, calls: u32, roots: &[&Path]) -> Options {
+    let usual = CompileLimits::default();
+    let process = CompilerProcess {
+        program: this_program(),
+        args: vec![COMPILE.into()],
+        limits: CompileLimits {
+            memory: limits.compile_memory.unwrap_or(usual.memory),
+            time: limits.compile_time.unwrap_or(usual.time),
+        },
+    };
+    Options {
+        limits: Limits::default().with(&limits.agent),
+        calls,
+        cache: cache(roots),
+        compiler: Compiler::Apart(process),
+    }
+}
+
+/// This very program, even if its file was replaced since it began.
+fn this_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return PathBuf::from("/proc/self/exe");
+    }
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("idumb"))
+}
+
 /// The cache for components that work on the files in `roots`, if there is a place for it.
 ///
 /// Why a folder that the user named cannot be used is told; about the usual one there is
 /// nothing to be done, so nothing is said.
-pub(crate) fn cache(roots: &[&Path]) -> Option<Cache> {
+fn cache(roots: &[&Path]) -> Option<Cache> {
     let place = Place::of(|name| std::env::var_os(name))?;
     match open(&place.folder, roots) {
         Ok(cache) => Some(cache),

@@ -15,7 +15,7 @@ use idumb_core::{
 };
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
-use idumb_sandbox::{Limits, Sandbox};
+use idumb_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
 use crate::args::{ExecutePhase, Format};
@@ -281,14 +281,9 @@ impl Opened<'_> {
         let (sender, messages) = mpsc::unbounded_channel();
         let socket = control::listen(self.state, sender.clone())?;
         let (notices, noticed) = mpsc::channel(NOTICES);
-        let mut limits = Limits::default();
-        if let Some(memory) = self.project.config.limits.memory {
-            limits.memory = usize::try_from(memory).unwrap_or(usize::MAX);
-        }
-        let sandbox = match compiled::cache(&[&self.project.root]) {
-            Some(cache) => Sandbox::with_cache(limits, cache)?,
-            None => Sandbox::new(limits)?,
-        };
+        let limits = self.project.config.limits;
+        let calls = run.config().batch_size;
+        let sandbox = Sandbox::with(compiled::options(&limits, calls, &[&self.project.root]))?;
         let workshop = Workshop {
             run: run.config().run.clone(),
             plan: run.plan().clone(),
@@ -303,7 +298,7 @@ impl Opened<'_> {
             established,
             messages: sender,
             notices,
-            host_memory: self.project.config.limits.host_memory,
+            limits,
             stops: Mutex::default(),
         };
         let (state, shop) = (self.state.clone(), Arc::new(workshop));

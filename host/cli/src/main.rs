@@ -41,6 +41,16 @@ fn main() -> ExitCode {
     let clock = clock::Clock::start();
     #[cfg(debug_assertions)]
     idumb_overlay::on_integration_step(|| fail_point::fail_point("integrate.step"));
+    // Not one of the commands of people: it has no words of its own, and reads no arguments.
+    if std::env::args_os().nth(1).is_some_and(|first| first == compiled::COMPILE) {
+        return match idumb_sandbox::compile() {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => {
+                tell(&format!("{error}"));
+                ExitCode::from(INTERNAL)
+            }
+        };
+    }
     let cli = Cli::parse();
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,

@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idumb_core::{
     Artifact, Attempt, Blobs as _, BrokenAttempt, ChangeSet, CriterionId, Digest, Effect, Entry,
-    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan, Role,
+    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan,
+    ResourceLimits, Role,
     RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
 use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};
+use idumb_plan::Limits;
 use idumb_sandbox::{Agent, Broken, CallOptions, Candidate, Context, Desk, Sandbox, Stop, Stopper};
 use tokio::sync::mpsc;
 
@@ -36,8 +38,8 @@ pub(crate) struct Workshop {
     pub(crate) established: Established,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     pub(crate) notices: mpsc::Sender<Notice>,
-    /// The most memory that this process may have, in bytes, before it begins an attempt.
-    pub(crate) host_memory: Option<u64>,
+    /// How much of the machine this process and the agents may use.
+    pub(crate) limits: Limits,
     /// How to end what is under way.
     pub(crate) stops: Mutex<BTreeMap<Lease, Stopper>>,
 }
@@ -188,7 +190,7 @@ impl Workshop {
             messages: self.messages.clone(),
             notices: self.notices.clone(),
         });
-        CallOptions { stop: work.stop.clone(), desk }
+        CallOptions { stop: work.stop.clone(), desk, limits: work.task.limits }
     }
 
     /// The agent, compiled; or why not, unless it is told to stop before.
@@ -203,7 +205,7 @@ impl Workshop {
 
     /// Whether another attempt may begin beside what is there.
     fn room_for_more(&self) -> Result<(), Trouble> {
-        let (Some(most), Some(resident)) = (self.host_memory, resident()) else {
+        let (Some(most), Some(resident)) = (self.limits.host_memory, resident()) else {
             return Ok(());
         };
         if resident <= most {
@@ -214,6 +216,21 @@ impl Workshop {
         Err(Trouble::Unavailable { message })
     }
 
+    /// What an attempt at `task` may use of files.
+    fn quota(&self, task: &Task) -> Quota {
+        let (usual, project, task) = (Quota::default(), &self.limits.agent, &task.limits);
+        let least = |usual: u64, project: Option<u64>, task: Option<u64>| {
+            let most = project.unwrap_or(usual);
+            task.map_or(most, |task| task.min(most))
+        };
+        Quota {
+            bytes: least(usual.bytes, project.written, task.written),
+            files: least(usual.files, project.files, task.files),
+            open_files: least(usual.open_files, project.open_files, task.open_files),
+            ..usual
+        }
+    }
+
     async fn build(self: &Arc<Self>, work: &Assignment) -> Result<Box<SealedAttempt>, Broke> {
         let broken = |trouble| {
             Box::new(BrokenAttempt { trouble, record: Default::default(), log: Vec::new() })
@@ -221,7 +238,7 @@ impl Workshop {
         self.room_for_more().map_err(broken)?;
         let agent = self.agent(&work.agent, &work.stop).await.map_err(broken)?;
         let upper = self.upper.join(format!("{}-{}", work.task.id, work.epoch));
-        let view = WorkView::new(&self.base, &upper, work.grants.clone(), Quota::default())
+        let view = WorkView::new(&self.base, &upper, work.grants.clone(), self.quota(&work.task))
             .map_err(|error| broken(host_trouble("the overlay", &error)))?;
         self.tell(Input::Started { task: work.task.id.clone(), epoch: work.epoch });
         let ended = agent.build(view.clone(), &work.task, &work.context, self.options(work)).await;
@@ -346,7 +363,11 @@ impl Workshop {
         most: Grants,
         stop: Stop,
     ) -> Result<(Vec<CriterionId>, Examination), Trouble> {
-        let options = CallOptions { stop: stop.clone(), desk: Arc::new(QuietDesk) };
+        let options = CallOptions {
+            stop: stop.clone(),
+            desk: Arc::new(QuietDesk),
+            limits: ResourceLimits::default(),
+        };
         let name = self.roster.holder(role);
         let (asked, ended) = if role == Role::Verifier {
             let asked: Vec<CriterionId> =

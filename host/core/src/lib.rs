@@ -18,6 +18,7 @@ mod io;
 mod limit;
 mod plan;
 mod policy;
+mod resources;
 mod role;
 mod rule;
 mod run;
@@ -41,6 +42,7 @@ pub use io::{BrokenAttempt, Effect, Input, Lease};
 pub use limit::{Limit, LimitReached};
 pub use plan::{Checkpoint, CheckpointAt, Criterion, Link, Plan, Step, Task, next_batch};
 pub use policy::{Actor, Governance, Policy, Refusal, Refused, Scope};
+pub use resources::ResourceLimits;
 pub use role::{ErrorCode, Mode, Role};
 pub use rule::{Backoff, Blocker, Resort, Rule};
 pub use run::{

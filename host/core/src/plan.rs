@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CriterionId, Digest, Grants, PathGlob, PhaseId, TaskId};
+use crate::{CriterionId, Digest, Grants, PathGlob, PhaseId, ResourceLimits, TaskId};
 
 /// The tasks of one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,9 @@ pub struct Task {
     pub artifacts: Vec<String>,
     /// How long one attempt may take; `None`: the run's default.
     pub timeout: Option<Duration>,
+    /// How much of the machine an attempt may use, less than the project allows.
+    #[serde(default, skip_serializing_if = "ResourceLimits::is_empty")]
+    pub limits: ResourceLimits,
     /// How many further attempts it gets after the first one failed.
     pub retries: u32,
     /// Where a person decides whether to go on, if anywhere.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use idumb_core::{Mode, Policy, Role, Rule};
 
 use crate::agents::{AgentSource, Agents, agents, role_agent};
+use crate::limits::{Limits, limits};
 use crate::problem::{Code, Document, Problem, Refused, Told};
-use crate::reading::{Item, MOST, Reading, Table, every, read_document};
+use crate::reading::{Item, Reading, Table, every, read_document};
 use crate::rules::{Origin, policy, rules};
 use crate::suggest::meant;
 
@@ -41,7 +42,7 @@ pub struct Config {
     pub agents: BTreeMap<String, AgentSource>,
     /// Which agent takes a role: a name from `agents`, or the role's built-in one.
     pub roles: BTreeMap<Role, String>,
-    /// Bounds on every agent.
+    /// How much of the machine agents may use, and compiling them.
     pub limits: Limits,
     /// What auto mode does about blockers; the first that decides one counts.
     pub rules: Vec<Rule>,
@@ -94,16 +95,6 @@ pub struct Defaults {
     pub backoff_cap: Option<Duration>,
 }
 
-/// `[limits]`
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Memory of one agent, in bytes.
-    pub memory: Option<u64>,
-    /// Memory of idumb itself, agents included, in bytes: a run that would begin an attempt
-    /// beyond it pauses.
-    pub host_memory: Option<u64>,
-}
-
 /// Reads `idumb.toml`, as `docs/plan-format.md` describes it.
 ///
 /// `file_name` is for messages, and for the names of the rules and the policy.
@@ -114,7 +105,7 @@ pub struct Limits {
 /// ```
 /// let source = "[limits]\nmemory = \"256MiB\"\n";
 /// let config = idumb_plan::read_config(source, "idumb.toml").unwrap();
-/// assert_eq!(config.limits.memory, Some(256 << 20));
+/// assert_eq!(config.limits.agent.memory, Some(256 << 20));
 /// ```
 pub fn read_config(source: &str, file_name: &str) -> Result<Config, Refused> {
     read_document(Document::Config, source, file_name, |reading, root| {
@@ -233,68 +224,4 @@ fn roles(
         Ok(agent.transpose()?.map(|agent| (role, agent)))
     })?;
     Ok(pairs.into_iter().flatten().collect())
-}
-
-fn limits(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Limits, Told> {
-    let stray = reading.only(table, &["memory", "host_memory"]);
-    let memory = table.get("memory").map(|item| size(reading, &item)).transpose();
-    let host_memory = table.get("host_memory").map(|item| size(reading, &item)).transpose();
-    stray?;
-    Ok(Limits { memory: memory?, host_memory: host_memory? })
-}
-
-/// An amount of memory, in bytes: a number, or a text such as `256MiB`.
-fn size(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<u64, Told> {
-    if item.as_count().is_some() {
-        return reading.number(item, 1..=MOST);
-    }
-    let Some(text) = item.as_text() else {
-        return Err(reading.wrong_type(item, "an amount of memory", "it in quotes: `\"256MiB\"`"));
-    };
-    bytes(text).ok_or_else(|| {
-        let message = format!("`{text}` is not an amount of memory");
-        let help = "write `256MiB`, `1GiB` (units: KiB, MiB, GiB), or a number of bytes";
-        reading.refuse_value(Code::BadSize, item, message, "not an amount of memory", help)
-    })
-}
-
-/// An amount of memory, in bytes, as people write it: `256MiB`, or a number of bytes.
-pub fn bytes(text: &str) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(end);
-    let factor: u64 = match unit.trim_start() {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| (1..=MOST).contains(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_of_a_table() {
-        let table = [
-            ("256MiB", Some(256 << 20)),
-            ("1GiB", Some(1 << 30)),
-            ("64 KiB", Some(64 << 10)),
-            ("1048576", Some(1 << 20)),
-            ("0", None),
-            ("0MiB", None),
-            ("", None),
-            ("MiB", None),
-            ("256MB", None),
-            ("-1", None),
-            ("1.5GiB", None),
-            ("99999999999GiB", None),
-            ("18446744073709551616", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(bytes(text), expected, "{text}");
-        }
-    }
 }

@@ -9,6 +9,7 @@
 
 mod agents;
 mod config;
+mod limits;
 mod names;
 mod native;
 mod phases;
@@ -22,7 +23,8 @@ mod value;
 use idumb_core::{PhaseId, Plan};
 
 pub use agents::AgentSource;
-pub use config::{Config, Defaults, Limits, Project, bytes, read_config};
+pub use config::{Config, Defaults, Project, read_config};
+pub use limits::{Limits, bytes};
 pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused};
 pub use render::{Look, render, render_as};

@@ -156,7 +156,7 @@ fn the_documented_config_is_taken() {
     assert_eq!(config.agents["writer"].path, "agents/writer.wasm");
     assert_eq!(config.agents["writer"].digest, Some(Digest::of(b"")));
     assert_eq!(config.roles[&Role::Verifier], "verifier");
-    assert_eq!(config.limits.memory, Some(256 << 20));
+    assert_eq!(config.limits.agent.memory, Some(256 << 20));
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     assert_eq!(config.defaults.validation_timeout, seconds(300));
     assert_eq!(config.defaults.phase_timeout, seconds(8 * 3600));

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use idumb_core::{
-    Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, Role, Task, Trouble,
+    Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, ResourceLimits, Role, Task, Trouble,
 };
 use idumb_overlay::{ReadView, WorkView};
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
@@ -15,8 +15,9 @@ use wasmtime::{Store, Trap};
 use crate::contract::types;
 use crate::engine::{export_name, whole};
 use crate::guest::{Candidate, Guest};
-use crate::seat::Files;
-use crate::{Context, Desk, Limits, Outcome, Stop, wire};
+use crate::seat::{Files, store};
+use crate::shares::Share;
+use crate::{Context, Desk, LimitBroken, Limits, Outcome, Stop, wire};
 
 /// A component that was checked and compiled for a role.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct Agent {
     role: Role,
     digest: Digest,
     pre: InstancePre<Guest>,
+    share: Share,
     limits: Limits,
     cached: bool,
 }
@@ -36,6 +38,8 @@ pub struct CallOptions {
     pub stop: Stop,
     /// Where its words go.
     pub desk: Arc<dyn Desk>,
+    /// Where it may use less than the sandbox allows.
+    pub limits: ResourceLimits,
 }
 
 /// How a call ended.
@@ -70,10 +74,11 @@ impl Agent {
         role: Role,
         digest: Digest,
         pre: InstancePre<Guest>,
+        share: Share,
         limits: Limits,
         cached: bool,
     ) -> Self {
-        Self { role, digest, pre, limits, cached }
+        Self { role, digest, pre, share, limits, cached }
     }
 
     /// The digest of the component's bytes.
@@ -156,12 +161,16 @@ impl Agent {
         R: Send + Sync + 'static,
         Answer<R>: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let guest = Guest::new(files, candidate, options.desk, self.limits);
+        let limits = self.limits.narrowed(&options.limits);
+        let guest = Guest::new(files, candidate, options.desk, limits);
         let log = guest.log.clone();
-        let mut store = Store::new(self.pre.engine(), guest);
-        store.limiter(|guest| &mut guest.seat.memory);
-        store.epoch_deadline_async_yield_and_update(1);
-        let running = run::<P, R>(&mut store, &self.pre, export_name(self.role), args);
+        let mut store = store(self.pre.engine(), guest);
+        // Beyond the store, whose memory is what it stands for.
+        let mut held = None;
+        let running = async {
+            held = Some(self.share.held().await);
+            run::<P, R>(&mut store, &self.pre, export_name(self.role), args).await
+        };
         let result = tokio::select! {
             // First, so that a call whose stop was given before does not start.
             biased;
@@ -175,6 +184,7 @@ impl Agent {
         let evidence = std::mem::take(&mut store.data_mut().evidence);
         let host_error = store.data().seat.host_error.take();
         drop(store);
+        drop(held);
         Ended { result, evidence, log: log.take(), host_error }
     }
 }
@@ -204,6 +214,9 @@ where
 pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return format!("it called exit({})", exit.0);
+    }
+    if let Some(limit) = error.downcast_ref::<LimitBroken>() {
+        return limit.to_string();
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => "it aborted (its last log lines say why)".to_owned(),

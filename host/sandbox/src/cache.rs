@@ -7,7 +7,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,20 +87,39 @@ pub enum Unusable {
     },
 }
 
-/// Machine code that passed every check of [`Cache::load`], in memory of its own.
-pub(crate) struct Checked(Vec<u8>);
+/// Machine code whose origin is known.
+pub(crate) enum Code {
+    /// What the compiler answered.
+    Compiled(Vec<u8>),
+    /// What passed every check of [`Cache::load`]: a file without a name that nobody can write,
+    /// not even this process.
+    Sealed(File),
+}
 
-impl Checked {
+impl Code {
+    /// What the compiler answered, just now.
+    pub(crate) fn of_the_compiler(code: Vec<u8>) -> Self {
+        Self::Compiled(code)
+    }
+
     /// The component; `None` if another version or another configuration compiled it.
     pub(crate) fn into_component(self, engine: &Engine) -> Option<Component> {
         #[expect(unsafe_code, reason = "nothing but its origin can vouch for machine code")]
-        // SAFETY: `deserialize` wants the unmodified output of `Component::serialize`. `keep`
-        // is given nothing else, and the digest says that these bytes are what it was given.
-        // Who could forge an entry that passes acts as this user, and could as well replace
-        // this program: the folder is this user's alone, and no agent's files reach it. The
-        // bytes are ours: a mapping of the file would go on to show what is written to it
-        // after it was checked, so `deserialize_file` is not used, though it saves a copy.
-        let loaded = unsafe { Component::deserialize(engine, &self.0) };
+        // SAFETY: `deserialize` wants the unmodified output of `Component::serialize`. The
+        // compiler is this program. `keep` is given nothing else, and the digest says that a
+        // file's bytes are what it was given. Who could forge an entry that passes acts as this
+        // user, and could as well replace this program: the folder is this user's alone, and no
+        // agent's files reach it. What is mapped cannot change: the file is sealed, and the
+        // entry that it was copied from is not looked at again.
+        let loaded = unsafe {
+            match self {
+                Self::Compiled(code) => Component::deserialize(engine, &code),
+                Self::Sealed(file) => {
+                    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                    Component::deserialize_file(engine, path)
+                }
+            }
+        };
         loaded.ok()
     }
 }
@@ -149,7 +168,7 @@ impl Cache {
     }
 
     /// What was kept for `key`, if there is an entry that nothing is wrong with.
-    pub(crate) fn load(&self, key: Digest) -> Option<Checked> {
+    pub(crate) fn load(&self, key: Digest) -> Option<Code> {
         // Opening must not wait for a pipe's other end.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, entry(key), flags, Mode::empty()).ok()?;
@@ -163,15 +182,13 @@ impl Cache {
         if length > self.max_bytes {
             return None;
         }
-        let mut body = Vec::with_capacity(usize::try_from(length).ok()?);
-        // One byte more than there should be, to notice it.
-        Read::by_ref(&mut file).take(length + 1).read_to_end(&mut body).ok()?;
-        if header(key, &body) != found {
+        let (code, digest) = sealed(&mut file, length)?;
+        if header(key, length, digest) != found {
             return None;
         }
         // Only the order of eviction depends on it.
         let _ = rustix::fs::futimens(&file, &now());
-        Some(Checked(body))
+        Some(code)
     }
 
     /// Keeps what was compiled for `key`, instead of what was kept before.
@@ -192,7 +209,7 @@ impl Cache {
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(rustix::fs::openat(&self.folder, &aside, flags, mode)?);
         // Not synced: what a crash leaves of it does not have its digest.
-        let written = file.write_all(&header(key, body)).and_then(|()| file.write_all(body));
+        let written = file.write_all(&header_of(key, body)).and_then(|()| file.write_all(body));
         let placed = written.and_then(|()| {
             Ok(rustix::fs::renameat(&self.folder, &aside, &self.folder, entry(key))?)
         });
@@ -253,17 +270,70 @@ fn is_private_file(found: &Stat) -> bool {
 }
 
 /// What stands before `body` in the entry of `key`.
-fn header(key: Digest, body: &[u8]) -> [u8; HEADER] {
+fn header_of(key: Digest, body: &[u8]) -> [u8; HEADER] {
+    header(key, body.len() as u64, Digest::of(body))
+}
+
+fn header(key: Digest, length: u64, digest: Digest) -> [u8; HEADER] {
     let parts = [
         MAGIC.as_slice(),
         key.to_hex().as_bytes(),
-        &(body.len() as u64).to_le_bytes(),
-        Digest::of(body).to_hex().as_bytes(),
+        &length.to_le_bytes(),
+        digest.to_hex().as_bytes(),
     ]
     .concat();
     let mut header = [0; HEADER];
     header.copy_from_slice(&parts);
     header
+}
+
+/// The next `length` bytes of `file`, which must be all there are, and their digest.
+///
+/// They are copied: a mapping of the file itself would go on to show what is written to it after
+/// it was checked.
+#[cfg(target_os = "linux")]
+fn sealed(file: &mut File, length: u64) -> Option<(Code, Digest)> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let Ok(copy) = memfd_create("idumb-component", flags) else {
+        return in_memory(file, length);
+    };
+    let mut copy = File::from(copy);
+    // One byte more than there should be, to notice it.
+    let copying = Copying { from: Read::by_ref(file).take(length + 1), to: &mut copy };
+    let (digest, copied) = Digest::of_reader(copying).ok()?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals).ok()?;
+    (copied == length).then_some((Code::Sealed(copy), digest))
+}
+
+/// Reads, and writes what was read.
+#[cfg(target_os = "linux")]
+struct Copying<'a> {
+    from: io::Take<&'a mut File>,
+    to: &'a mut File,
+}
+
+#[cfg(target_os = "linux")]
+impl Read for Copying<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..read])?;
+        Ok(read)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sealed(file: &mut File, length: u64) -> Option<(Code, Digest)> {
+    in_memory(file, length)
+}
+
+/// The same, where the system has no such files.
+fn in_memory(file: &mut File, length: u64) -> Option<(Code, Digest)> {
+    let mut body = Vec::with_capacity(usize::try_from(length).ok()?);
+    Read::by_ref(file).take(length + 1).read_to_end(&mut body).ok()?;
+    let digest = Digest::of(&body);
+    (body.len() as u64 == length).then_some((Code::Compiled(body), digest))
 }
 
 fn now() -> Timestamps {
@@ -301,7 +371,17 @@ mod tests {
     }
 
     fn loaded(cache: &Cache, name: &str) -> Option<Vec<u8>> {
-        cache.load(key(name)).map(|checked| checked.0)
+        match cache.load(key(name))? {
+            Code::Compiled(code) => Some(code),
+            Code::Sealed(mut file) => {
+                use std::io::Seek as _;
+                let mut code = Vec::new();
+                file.rewind().unwrap();
+                file.read_to_end(&mut code).unwrap();
+                assert!(file.write(b"!").is_err(), "it can be written");
+                Some(code)
+            }
+        }
     }
 
     fn set_mode(path: &Path, mode: u32) {
@@ -365,7 +445,7 @@ mod tests {
     #[test]
     fn a_length_beyond_reason() {
         let (_folder, path, cache) = cache();
-        let mut bytes = header(key("one"), BODY);
+        let mut bytes = header_of(key("one"), BODY);
         bytes[MAGIC.len() + HEX..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
         let file = path.join(entry(key("one")));
         fs::write(&file, bytes).unwrap();

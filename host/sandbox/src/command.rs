@@ -14,13 +14,15 @@ use wasmtime_wasi::{I32Exit, WasiCtx};
 
 use crate::agent::trap_text;
 use crate::engine::{exports, link_wasi, whole};
-use crate::seat::{Mount, Seat};
+use crate::seat::{Mount, Seat, store};
+use crate::shares::Share;
 use crate::{Limits, Refused, Stop};
 
 /// A component that was checked and compiled as a command.
 #[derive(Clone)]
 pub struct Command {
     pre: CommandPre<Seat>,
+    share: Share,
     limits: Limits,
 }
 
@@ -81,6 +83,7 @@ impl Command {
     pub(crate) fn new(
         engine: &Engine,
         component: &Component,
+        share: Share,
         limits: Limits,
     ) -> Result<Self, Refused> {
         let found = exports(engine, component);
@@ -90,7 +93,7 @@ impl Command {
         let refused = |error| Refused::Invalid(whole(&error));
         let linker = linker(engine).map_err(refused)?;
         let pre = linker.instantiate_pre(component).map_err(refused)?;
-        Ok(Self { pre: CommandPre::new(pre).map_err(refused)?, limits })
+        Ok(Self { pre: CommandPre::new(pre).map_err(refused)?, share, limits })
     }
 
     /// Runs it to its end.
@@ -109,16 +112,21 @@ impl Command {
             }
         };
         let seat = Seat::new(options.mounts, &self.limits, wasi);
-        let mut store = Store::new(self.pre.engine(), seat);
-        store.limiter(|seat| &mut seat.memory);
-        store.epoch_deadline_async_yield_and_update(1);
+        let mut store = store(self.pre.engine(), seat);
+        // Beyond the store, whose memory is what it stands for.
+        let mut held = None;
+        let running = async {
+            held = Some(self.share.held().await);
+            self.call(&mut store).await
+        };
         let exit = tokio::select! {
             biased;
             () = options.stop.given() => Exit::Stopped,
-            ended = self.call(&mut store) => ended,
+            ended = running => ended,
         };
         let host_error = store.data().host_error.take();
         drop(store);
+        drop(held);
         let (stdout, stderr) = kept.map_or_else(Default::default, |(out, err)| {
             (out.contents().to_vec(), err.contents().to_vec())
         });

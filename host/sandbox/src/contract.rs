@@ -7,7 +7,7 @@ use wasmtime::component::bindgen;
 
 use crate::guest::Guest;
 use crate::log::shorten;
-use crate::{Choice, Question};
+use crate::{Choice, LimitBroken, Question};
 
 bindgen!({
     inline: "
@@ -60,7 +60,8 @@ impl Guest {
     /// Records an observation under a new name.
     fn record(&mut self, observed: Observed) -> wasmtime::Result<String> {
         if self.evidence.len() >= self.limits.observations {
-            wasmtime::bail!("more than {} observations", self.limits.observations);
+            let most = self.limits.observations;
+            return Err(LimitBroken(format!("it made more than {most} observations")).into());
         }
         let name = format!("e{}", self.evidence.len() + 1);
         let id = EvidenceId::new(name.clone())?;
@@ -138,6 +139,11 @@ impl decisions::Host for Guest {
         &mut self,
         question: decisions::Question,
     ) -> wasmtime::Result<Result<String, decisions::Refusal>> {
+        if self.questions >= self.limits.questions {
+            let most = self.limits.questions;
+            return Err(LimitBroken(format!("it asked more than {most} questions")).into());
+        }
+        self.questions += 1;
         let choices: Vec<Choice> = question
             .choices
             .into_iter()

@@ -4,12 +4,13 @@
 //! is refused before anything of it runs.
 
 use std::hash::{Hash as _, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
-use idumb_core::{Digest, Role};
+use idumb_core::{Digest, Role, duration_text};
 use wasmtime::component::types::{ComponentExtern, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine};
+use wasmtime::Engine;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
@@ -17,15 +18,19 @@ use wasmtime_wasi::random::WasiRandom;
 
 use crate::Limits;
 use crate::agent::Agent;
-use crate::cache::Cache;
+use crate::cache::{Cache, Code};
 use crate::command::Command;
+use crate::compile::Compiler;
 use crate::contract;
 use crate::files::FileSystem;
 use crate::guest::Guest;
 use crate::seat::Seated;
+use crate::settings::{self, TICK};
+use crate::shares::Shares;
 
-/// How often a running guest is interrupted to let a stop be noticed.
-const TICK: Duration = Duration::from_millis(5);
+/// Room for so many calls is made even if fewer go on at once: what the largest component
+/// takes that can be prepared.
+const LEAST_SHARES: u32 = 16;
 
 /// The contract's package and version, as components name it.
 const CONTRACT: &str = "idumb:agent/";
@@ -79,6 +84,29 @@ pub enum Refused {
         /// What it exports.
         found: String,
     },
+    /// Compiling it takes too long.
+    #[error(
+        "compiling it takes longer than {}: have its author make it smaller, or raise \
+         `compile_time` in the [limits] of idumb.toml",
+        duration_text(millis(limit))
+    )]
+    TooSlow {
+        /// What is allowed.
+        limit: Duration,
+    },
+    /// Compiling it takes too much memory.
+    #[error(
+        "compiling it takes more than {} MiB of memory: have its author make it smaller, or \
+         raise `compile_memory` in the [limits] of idumb.toml",
+        limit >> 20
+    )]
+    TooMuchMemory {
+        /// What is allowed, in bytes.
+        limit: u64,
+    },
+    /// The process that compiles ended without an answer.
+    #[error("the compiler ended without an answer: {0}")]
+    Compiler(String),
     /// The function of the role has another type.
     #[error("its export `{export}` is not what the contract says: {why}")]
     Type {
@@ -93,17 +121,41 @@ pub enum Refused {
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Engine,
-    limits: Limits,
-    cache: Option<Cache>,
+    shares: Shares,
+    options: Arc<Options>,
+}
+
+/// How a [`Sandbox`] is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What every agent may use.
+    pub limits: Limits,
+    /// How many calls go on at once, at most; more wait for their turn.
+    pub calls: u32,
+    /// Where compiled components are kept, and looked for first.
+    pub cache: Option<Cache>,
+    /// Who compiles.
+    pub compiler: Compiler,
 }
 
 impl Sandbox {
+    /// Starts an engine that compiles by itself and keeps nothing of it.
+    ///
+    /// # Errors
+    /// As [`Sandbox::with`].
+    pub fn new(limits: Limits) -> Result<Self, Refused> {
+        Self::with(Options { limits, ..Options::default() })
+    }
+
     /// Starts an engine.
     ///
     /// # Errors
     /// If this machine cannot run WebAssembly, with the engine's reason.
-    pub fn new(limits: Limits) -> Result<Self, Refused> {
-        let engine = Engine::new(&config()).map_err(|error| Refused::Invalid(whole(&error)))?;
+    pub fn with(options: Options) -> Result<Self, Refused> {
+        let calls = options.calls.max(LEAST_SHARES);
+        let Limits { memory, table_elements, .. } = options.limits;
+        let (engine, pooled) = settings::start(calls, memory, table_elements)
+            .map_err(|error| Refused::Invalid(whole(&error)))?;
         let weak = engine.weak();
         // The thread ends when the engine is gone.
         std::thread::spawn(move || {
@@ -117,15 +169,13 @@ impl Sandbox {
                 std::thread::sleep(TICK);
             }
         });
-        Ok(Self { engine, limits, cache: None })
+        let shares = if pooled { Shares::of(calls) } else { Shares::without_end() };
+        Ok(Self { engine, shares, options: Arc::new(options) })
     }
 
-    /// Starts an engine that keeps what it compiles in `cache`, and looks there first.
-    ///
-    /// # Errors
-    /// As [`Sandbox::new`].
-    pub fn with_cache(limits: Limits, cache: Cache) -> Result<Self, Refused> {
-        Ok(Self { cache: Some(cache), ..Self::new(limits)? })
+    /// Whether calls take their memory from room that was made in advance.
+    pub fn is_pooled(&self) -> bool {
+        self.shares.are_counted()
     }
 
     /// Checks that `component` can take `role`, and compiles it if it is in no cache.
@@ -142,7 +192,8 @@ impl Sandbox {
         let pre = linker
             .instantiate_pre(&compiled)
             .map_err(|error| Refused::Type { export, why: whole(&error) })?;
-        Ok(Agent::new(role, digest, pre, self.limits, cached))
+        let share = self.shares.for_each_call(&compiled);
+        Ok(Agent::new(role, digest, pre, share, self.options.limits, cached))
     }
 
     /// Checks that `component` is a WASI 0.2 command, and compiles it if it is in no cache.
@@ -151,48 +202,36 @@ impl Sandbox {
     /// As [`Sandbox::prepare`].
     pub fn prepare_command(&self, component: &[u8]) -> Result<Command, Refused> {
         let (compiled, _) = self.compiled(Digest::of(component), component)?;
-        Command::new(&self.engine, &compiled, self.limits)
+        let share = self.shares.for_each_call(&compiled);
+        Command::new(&self.engine, &compiled, share, self.options.limits)
     }
 
     /// The compiled component, and whether it was cached.
     fn compiled(&self, digest: Digest, component: &[u8]) -> Result<(Component, bool), Refused> {
-        let (size, limit) = (component.len(), self.limits.component_bytes);
+        let (size, limit) = (component.len(), self.options.limits.component_bytes);
         if size > limit {
             return Err(Refused::TooLarge { size, limit });
         }
-        let kept = self.cache.as_ref().map(|cache| (cache, key(&self.engine, digest)));
+        let kept = self.options.cache.as_ref().map(|cache| (cache, key(&self.engine, digest)));
         if let Some((cache, key)) = kept
             && let Some(loaded) = cache.load(key).and_then(|code| code.into_component(&self.engine))
         {
             return Ok((loaded, true));
         }
-        let compiled = Component::from_binary(&self.engine, component)
-            .map_err(|error| Refused::Invalid(whole(&error)))?;
-        if let Some((cache, key)) = kept
-            && let Ok(code) = compiled.serialize()
-        {
+        let code = self.options.compiler.compile(&self.engine, component)?;
+        if let Some((cache, key)) = kept {
             cache.keep(key, &code);
         }
-        Ok((compiled, false))
+        let loaded = Code::of_the_compiler(code).into_component(&self.engine);
+        loaded.map(|component| (component, false)).ok_or_else(|| {
+            Refused::Compiler("what it answered is no code for this engine".to_owned())
+        })
     }
-}
-
-fn config() -> Config {
-    let mut config = Config::new();
-    // An endless loop must notice a stop; epochs cost less than fuel.
-    config.epoch_interruption(true);
-    config.wasm_component_model(true);
-    // Compiling without optimisation was no faster to the first task, so agents run optimised.
-    config.cranelift_opt_level(wasmtime::OptLevel::Speed);
-    // Nobody is shown a guest's stack, and without these tables there is a sixth less to load.
-    config.generate_address_map(false);
-    config.native_unwind_info(false);
-    config
 }
 
 /// What a compiled component depends on: the component, the engine with its settings and the
 /// machine it compiles for, and this program.
-fn key(engine: &Engine, component: Digest) -> Digest {
+pub(crate) fn key(engine: &Engine, component: Digest) -> Digest {
     let mut parts = Parts(Vec::new());
     (env!("CARGO_PKG_VERSION"), component.to_hex()).hash(&mut parts);
     engine.precompile_compatibility_hash().hash(&mut parts);
@@ -211,6 +250,10 @@ impl Hasher for Parts {
         // Nothing asks for it: the parts themselves are used.
         0
     }
+}
+
+fn millis(duration: &Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An engine's error with its causes, in one line.
@@ -349,13 +392,13 @@ mod tests {
     fn sandbox() -> (TempDir, Cache, Sandbox) {
         let folder = TempDir::new().unwrap();
         let cache = Cache::open(&folder.path().join("cache")).unwrap();
-        let sandbox = Sandbox::with_cache(Limits::default(), cache.clone()).unwrap();
+        let sandbox = Sandbox::with(Options { cache: Some(cache.clone()), ..Options::default() }).unwrap();
         (folder, cache, sandbox)
     }
 
     /// An engine that compiles otherwise.
     fn other_engine() -> Engine {
-        let mut config = config();
+        let mut config = settings::code();
         config.epoch_interruption(false);
         Engine::new(&config).unwrap()
     }
@@ -364,7 +407,7 @@ mod tests {
     fn a_key_names_component_and_engine() {
         let (_folder, _, sandbox) = sandbox();
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
-        assert_eq!(key(&sandbox.engine, one), key(&Engine::new(&config()).unwrap(), one));
+        assert_eq!(key(&sandbox.engine, one), key(&Engine::new(&settings::code()).unwrap(), one));
         assert_ne!(key(&sandbox.engine, one), key(&sandbox.engine, two));
         assert_ne!(key(&sandbox.engine, one), key(&other_engine(), one));
     }

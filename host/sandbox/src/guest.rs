@@ -40,6 +40,7 @@ pub(crate) struct Guest {
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) log: LogBook,
     pub(crate) desk: Arc<dyn Desk>,
+    pub(crate) questions: usize,
     pub(crate) limits: Limits,
 }
 
@@ -56,7 +57,7 @@ impl Guest {
         // An agent finds the project where it starts.
         let project = Mount { name: ".".to_owned(), files };
         let seat = Seat::new(vec![project], &limits, wasi);
-        Self { seat, candidate, evidence: Vec::new(), log, desk, limits }
+        Self { seat, candidate, evidence: Vec::new(), log, desk, questions: 0, limits }
     }
 
     /// The project, as the agent sees it.

@@ -11,15 +11,19 @@ mod agent;
 mod cache;
 mod ceiling;
 mod command;
+mod compile;
 mod contract;
 mod engine;
 mod files;
 mod filewire;
 mod guest;
 mod host_error;
+mod limiter;
 mod limits;
 mod log;
 mod seat;
+mod settings;
+mod shares;
 mod stop;
 mod streams;
 mod wire;
@@ -33,7 +37,8 @@ pub use agent::{Agent, Broken, CallOptions, Ended};
 pub use cache::{Cache, Unusable};
 pub use ceiling::{BadCeiling, CEILING_SECTION, declared_ceiling};
 pub use command::{Command, CommandOptions, Exit, Ran, Stdio};
-pub use engine::{Refused, Sandbox};
+pub use compile::{CompileLimits, Compiler, CompilerProcess, compile};
+pub use engine::{Options, Refused, Sandbox};
 pub use guest::Candidate;
 pub use limits::Limits;
 pub use seat::{Files, Mount};
@@ -87,6 +92,11 @@ pub struct Context {
     /// What came of the try before.
     pub feedback: Feedback,
 }
+
+/// A limit that ended the call, in words for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LimitBroken(pub(crate) String);
 
 /// What a builder answers when it is done. Its words; the change-set is what counts.
 #[derive(Debug, Clone, PartialEq, Eq)]

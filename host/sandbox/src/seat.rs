@@ -4,13 +4,15 @@
 
 use idumb_overlay::{ReadView, WorkView};
 use wasmtime::component::ResourceTable;
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
-use crate::Limits;
 use crate::files::FileHost;
 use crate::host_error::HostError;
+use crate::limiter::Limiter;
+use crate::settings::TICK;
+use crate::{LimitBroken, Limits};
 
 /// The files of a guest: by type, only a builder's have a write path.
 #[derive(Clone)]
@@ -44,7 +46,10 @@ pub struct Mount {
 pub(crate) struct Seat {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) host_error: HostError,
-    pub(crate) memory: StoreLimits,
+    pub(crate) limiter: Limiter,
+    /// How many more ticks may find it computing.
+    ticks: Option<u128>,
+    limits: Limits,
     table: ResourceTable,
     wasi: WasiCtx,
 }
@@ -56,16 +61,41 @@ impl Seat {
         Self {
             mounts,
             host_error: HostError::default(),
-            memory: StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(limits.table_elements)
-                .instances(limits.instances)
-                .trap_on_grow_failure(false)
-                .build(),
+            limiter: Limiter::new(limits),
+            ticks: limits.cpu.map(|cpu| cpu.as_nanos().div_ceil(TICK.as_nanos())),
+            limits: *limits,
             table,
             wasi: wasi.max_random_size(limits.random_bytes).build(),
         }
     }
+}
+
+impl Seat {
+    /// A tick found it computing: lets others run, and a stop be noticed.
+    fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        if let Some(ticks) = &mut self.ticks {
+            match ticks.checked_sub(1) {
+                Some(left) => *ticks = left,
+                None => {
+                    let cpu = self.limits.cpu.unwrap_or_default();
+                    return Err(LimitBroken(format!("it computed for more than {cpu:?}")).into());
+                }
+            }
+        }
+        Ok(UpdateDeadline::Yield(1))
+    }
+}
+
+/// A store for one call: bounded by its seat's limits, and stopped where it computes.
+pub(crate) fn store<T: Seated + Send + 'static>(engine: &Engine, state: T) -> Store<T> {
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.seat().limiter);
+    let Limits { host_call_bytes, handles, .. } = store.data_mut().seat().limits;
+    store.set_hostcall_fuel(host_call_bytes);
+    store.set_max_component_handles(handles);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut context| context.data_mut().seat().tick());
+    store
 }
 
 /// A store's state with a [`Seat`] in it.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Run, TaskState};
-use crate::{Event, Plan, Task, TaskId, Unkept};
+use crate::{Event, Plan, ResourceLimits, Task, TaskId, Unkept};
 
 impl Run {
     /// The event that binds this run to another plan. Once it is recorded,
@@ -68,6 +68,12 @@ impl Run {
 /// Whether the two say the same about what is to be done. How long it may take, how often it
 /// may be tried and where a person decides do not matter once it is done.
 fn same(old: &Task, new: &Task) -> bool {
-    let bare = |task: &Task| Task { timeout: None, retries: 0, checkpoint: None, ..task.clone() };
+    let bare = |task: &Task| Task {
+        timeout: None,
+        limits: ResourceLimits::default(),
+        retries: 0,
+        checkpoint: None,
+        ..task.clone()
+    };
     bare(old) == bare(new)
 }

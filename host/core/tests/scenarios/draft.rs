@@ -21,6 +21,7 @@ pub(crate) fn task(name: &str) -> Task {
         writes: vec![format!("{name}.txt").parse().unwrap()],
         artifacts: Vec::new(),
         timeout: None,
+        limits: Default::default(),
         retries: 0,
         checkpoint: None,
         steps: Vec::new(),

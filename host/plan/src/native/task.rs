@@ -13,6 +13,7 @@ use super::kinded::{Family, read_kinded};
 use super::kinds::{CRITERIA, STEPS};
 use super::order::Draft;
 use super::says::sentence;
+use crate::limits::task_limits;
 use crate::names::Names;
 use crate::problem::{Code, Problem, Told};
 use crate::reading::{Item, Reading, Table, every};
@@ -28,6 +29,7 @@ const KEYS: &[&str] = &[
     "writes",
     "artifacts",
     "timeout",
+    "limits",
     "retries",
     "checkpoint",
     "human",
@@ -125,6 +127,7 @@ fn rest(
     };
     let artifacts = artifacts(reading, table, grants.as_ref());
     let timeout = table.get("timeout").map(|item| reading.duration(&item)).transpose();
+    let limits = reading.section(table, "limits", "`limits`", task_limits);
     let retries = table.get("retries").map(|item| reading.small_number(&item, 0..=MOST_RETRIES));
     let checkpoint = checkpoint(reading, table);
     let options = options(reading, table);
@@ -141,6 +144,7 @@ fn rest(
         writes: writes?.unwrap_or_default(),
         artifacts: artifacts?,
         timeout: timeout?,
+        limits: limits?,
         retries: retries.transpose()?.unwrap_or_default(),
         checkpoint: checkpoint?,
         steps: steps?,

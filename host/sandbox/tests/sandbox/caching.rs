@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use idumb_core::Role;
-use idumb_sandbox::{Broken, Cache, Limits, Sandbox};
+use idumb_sandbox::{Broken, Cache, Options, Sandbox};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -13,7 +13,8 @@ use crate::world::{SHORT, World, sandbox, step, task};
 
 /// A sandbox with a cache in `folder`.
 fn with_cache(folder: &Path) -> Sandbox {
-    Sandbox::with_cache(Limits::default(), Cache::open(&folder.join("cache")).unwrap()).unwrap()
+    let cache = Some(Cache::open(&folder.join("cache")).unwrap());
+    Sandbox::with(Options { cache, ..Options::default() }).unwrap()
 }
 
 #[test]

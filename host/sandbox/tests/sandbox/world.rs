@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use idumb_core::{
     AccessRecord, Blobs, ChangeSet, Criterion, CriterionId, Denial, Digest, Feedback, Finding,
-    Grants, Link, LogLine, PhaseId, Role, RunId, Step, Task, TaskId,
+    Grants, Link, LogLine, PhaseId, ResourceLimits, Role, RunId, Step, Task, TaskId,
 };
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
 use idumb_sandbox::{
@@ -61,6 +61,7 @@ pub(crate) struct World {
     folder: TempDir,
     pub(crate) desk: Arc<TestDesk>,
     pub(crate) quota: Quota,
+    pub(crate) limits: ResourceLimits,
     stop: (Stopper, Stop),
     stops_after: Duration,
     pub(crate) context: Context,
@@ -84,6 +85,7 @@ impl World {
             folder,
             desk: Arc::default(),
             quota: Quota::default(),
+            limits: ResourceLimits::default(),
             stop: Stop::new(),
             stops_after: PATIENCE,
             context: context(),
@@ -129,7 +131,7 @@ impl World {
 
     fn options(&self) -> CallOptions {
         let desk: Arc<dyn Desk> = self.desk.clone();
-        CallOptions { stop: self.stop.1.clone(), desk }
+        CallOptions { stop: self.stop.1.clone(), desk, limits: self.limits }
     }
 
     fn run<T>(&self, call: impl Future<Output = T>) -> T {
@@ -265,6 +267,7 @@ pub(crate) fn task(reads: &[&str], writes: &[&str], options: &[(&str, &str)]) ->
         writes: globs(writes),
         artifacts: Vec::new(),
         timeout: None,
+        limits: Default::default(),
         retries: 0,
         checkpoint: None,
         steps: Vec::new(),
