@@ -161,6 +161,55 @@ fn what_is_no_agent_is_refused_with_what_to_do() {
     assert_eq!(project.event("attempt_failed")["trouble"]["trouble"], "unavailable");
 }
 
+/// Compiling goes on in a process of its own; what happens to that one happens to no other.
+#[test]
+fn an_agent_that_cannot_be_compiled_within_the_limits_does_not_run() {
+    let table = [
+        ("compile_time = \"1ms\"", "compiling it takes longer than"),
+        ("compile_memory = \"16MiB\"", "compiling it takes more than 16 MiB of memory"),
+    ];
+    for (limit, expected) in table {
+        let project = Project::new(r#"do = "write_path", path = "out/new.txt""#);
+        // Bytes that no other test compiles, so that they are in no cache.
+        let other = [idumb_test_guests::MISBEHAVING_BUILDER, &[0, 3, 2], &limit.as_bytes()[8..10]];
+        project.put("agents/evil.wasm", other.concat());
+        project.configure(&format!("[limits]\n{limit}"));
+        let output = project.fails(20);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(expected), "{stderr}");
+        assert!(stderr.contains("[limits] of idumb.toml"), "{stderr}");
+        project.configure("");
+        let output = project.idumb(&["execute-phase", "1", "--mode=auto", "--resume"]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    }
+}
+
+#[test]
+fn a_task_narrows_what_its_agent_may_use() {
+    let table = [
+        ("memory = \"20MiB\"", "grow_memory", "MiB; refused"),
+        ("open_files = 7", "many_descriptors", "7; "),
+        ("files = 3", "many_files", "3; "),
+        ("cpu = \"20ms\"", "loop_forever", "it computed for more than 20ms"),
+        ("questions = 2", "ask", "it asked more than 2 questions"),
+        ("host_call = \"1MiB\"", "huge_outcome", "too large"),
+    ];
+    for (limit, behaviour, expected) in table {
+        let path = if behaviour == "many_files" { "out" } else { "there.txt" };
+        let project = Project::new(&format!(r#"do = "{behaviour}", path = "{path}""#));
+        let plan = fs::read_to_string(project.folder().join(".idumb/phases/1-test/plan.toml"));
+        let plan = plan.unwrap().replace("agent =", &format!("limits = {{ {limit} }}\nagent ="));
+        let plan = plan.replace("writes =", "reads = [\"there.txt\"]\nwrites =");
+        project.put(".idumb/phases/1-test/plan.toml", plan);
+        // What a project allows, a task cannot widen.
+        project.configure("[limits]\nlog_lines = 10\nmemory = \"64MiB\"");
+        let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
+        let events = project.events(&["attempt_sealed", "attempt_failed"]);
+        let said = format!("{}{}", events[0]["sealed"]["summary"], events[0]["trouble"]["message"]);
+        assert!(said.contains(expected), "{limit}: {said}; {}", told(&output));
+    }
+}
+
 #[test]
 fn an_agent_that_differs_from_its_pinned_digest_does_not_run() {
     let project = Project::new(r#"do = "ask""#);

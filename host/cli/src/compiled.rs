@@ -32,6 +32,7 @@ pub(crate) fn options(limits: &idumb_plan::Limits, calls: u32, roots: &[&Path]) 
         calls,
         cache: cache(roots),
         compiler: Compiler::Apart(process),
+        on_demand: false,
     }
 }
 

@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use idumb_core::{
     Artifact, Attempt, Blobs as _, BrokenAttempt, ChangeSet, CriterionId, Digest, Effect, Entry,
     Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan,
-    ResourceLimits, Role,
-    RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
+    ResourceLimits, Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
 use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};

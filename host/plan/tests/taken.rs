@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use idumb_core::{
-    Blocker, Checkpoint, CheckpointAt, Digest, Mode, PathGlob, PhaseId, Plan, Policy, Resort, Role,
-    Rule, TaskId,
+    Blocker, Checkpoint, CheckpointAt, Digest, Mode, PathGlob, PhaseId, Plan, Policy, Resort,
+    ResourceLimits, Role, Rule, TaskId,
 };
 use idumb_plan::{Config, Refused, RulesFile, read_config, read_plan, read_rules, render};
 use proptest::prelude::*;
@@ -133,6 +133,9 @@ fn the_documented_plan_is_taken() {
     let plan = taken(&documented()[0]);
     assert_eq!(plan.phase.to_string(), "1-foundation");
     assert_eq!(plan.tasks[0].timeout, Some(Duration::from_secs(120)));
+    assert_eq!(plan.tasks[0].limits.memory, Some(64 << 20));
+    assert_eq!(plan.tasks[0].limits.cpu_ms, Some(30_000));
+    assert_eq!(plan.tasks[0].limits.files, None);
     assert_eq!(plan.tasks[0].accept[0].text, "The store exists");
     let checkpoint = Checkpoint { at: CheckpointAt::After, human: true };
     assert_eq!(plan.tasks[0].checkpoint, Some(checkpoint));
@@ -156,7 +159,26 @@ fn the_documented_config_is_taken() {
     assert_eq!(config.agents["writer"].path, "agents/writer.wasm");
     assert_eq!(config.agents["writer"].digest, Some(Digest::of(b"")));
     assert_eq!(config.roles[&Role::Verifier], "verifier");
-    assert_eq!(config.limits.agent.memory, Some(256 << 20));
+    let limits = config.limits;
+    assert_eq!(limits.host_memory, Some(4 << 30));
+    assert_eq!(limits.compile_memory, Some(4 << 30));
+    assert_eq!(limits.compile_time, Some(Duration::from_secs(300)));
+    let agent = ResourceLimits {
+        memory: Some(256 << 20),
+        table_elements: Some(100_000),
+        instances: Some(64),
+        handles: Some(4096),
+        cpu_ms: Some(300_000),
+        host_call: Some(32 << 20),
+        random: Some(64 << 10),
+        log_lines: Some(2000),
+        log_line: Some(4096),
+        questions: Some(100),
+        open_files: Some(1024),
+        files: Some(100_000),
+        written: Some(1 << 30),
+    };
+    assert_eq!(limits.agent, agent);
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     assert_eq!(config.defaults.validation_timeout, seconds(300));
     assert_eq!(config.defaults.phase_timeout, seconds(8 * 3600));

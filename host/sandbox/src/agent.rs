@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use idumb_core::{
-    Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, ResourceLimits, Role, Task, Trouble,
+    Criterion, Digest, Evidence, Failure, Finding, Link, LogLine, ResourceLimits, Role, Task,
+    Trouble,
 };
 use idumb_overlay::{ReadView, WorkView};
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};

@@ -1,9 +1,8 @@
 //! Compiled components, kept between processes. Why and how: `docs/decisions/0005`.
 //!
-//! Invariant: the bytes that are used are the bytes that were checked: they are read once,
-//! from a private file of this user in a private folder of this user, and nothing that
-//! happens to the file afterwards changes them. Whatever is wrong here costs time (the
-//! component is compiled again) and is no error.
+//! Invariant: the file that is mapped is the file that was checked: a private one of this user,
+//! in a private folder of this user, which nothing of ours writes to once it has its name.
+//! Whatever is wrong here costs time (the component is compiled again) and is no error.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write as _};
@@ -18,14 +17,15 @@ use rustix::io::Errno;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// How an entry begins: what it is, and the version of its format.
-const MAGIC: &[u8; 16] = b"idumb-compiled-1";
+/// How what stands behind the code begins: what it is, and the version of its format.
+const MAGIC: &[u8; 16] = b"idumb-compiled-2";
 
 /// The hex digits of a digest.
 const HEX: usize = 64;
 
-/// Magic, key, length of the body, digest of the body.
-const HEADER: usize = MAGIC.len() + HEX + size_of::<u64>() + HEX;
+/// What stands behind the code, which is mapped from the beginning of the file: magic, key,
+/// length of the code, digest of the code.
+const FOOTER: usize = MAGIC.len() + HEX + size_of::<u64>() + HEX;
 
 /// How the names of entries end, and of those that are being written.
 const ENTRY: &str = ".compiled";
@@ -91,9 +91,8 @@ pub enum Unusable {
 pub(crate) enum Code {
     /// What the compiler answered.
     Compiled(Vec<u8>),
-    /// What passed every check of [`Cache::load`]: a file without a name that nobody can write,
-    /// not even this process.
-    Sealed(File),
+    /// The file that passed every check of [`Cache::load`].
+    Checked(File),
 }
 
 impl Code {
@@ -107,14 +106,13 @@ impl Code {
         #[expect(unsafe_code, reason = "nothing but its origin can vouch for machine code")]
         // SAFETY: `deserialize` wants the unmodified output of `Component::serialize`. The
         // compiler is this program. `keep` is given nothing else, and the digest says that a
-        // file's bytes are what it was given. Who could forge an entry that passes acts as this
-        // user, and could as well replace this program: the folder is this user's alone, and no
-        // agent's files reach it. What is mapped cannot change: the file is sealed, and the
-        // entry that it was copied from is not looked at again.
+        // file's bytes are what it was given. Who could forge an entry that passes, or write to
+        // one after it was checked, acts as this user, and could as well replace this program:
+        // the folder is this user's alone, and no agent's files reach it.
         let loaded = unsafe {
             match self {
                 Self::Compiled(code) => Component::deserialize(engine, &code),
-                Self::Sealed(file) => {
+                Self::Checked(file) => {
                     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
                     Component::deserialize_file(engine, path)
                 }
@@ -172,23 +170,23 @@ impl Cache {
         // Opening must not wait for a pipe's other end.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, entry(key), flags, Mode::empty()).ok()?;
-        if !is_private_file(&rustix::fs::fstat(&file).ok()?) {
+        let found = rustix::fs::fstat(&file).ok()?;
+        if !is_private_file(&found) {
             return None;
         }
+        let size = u64::try_from(found.st_size).ok()?;
+        let length = size.checked_sub(FOOTER as u64).filter(|_| size <= self.max_bytes)?;
         let mut file = File::from(file);
-        let mut found = [0; HEADER];
-        file.read_exact(&mut found).ok()?;
-        let length = found[MAGIC.len() + HEX..].first_chunk().copied().map(u64::from_le_bytes)?;
-        if length > self.max_bytes {
-            return None;
-        }
-        let (code, digest) = sealed(&mut file, length)?;
-        if header(key, length, digest) != found {
+        let (digest, read) = Digest::of_reader(Read::by_ref(&mut file).take(length)).ok()?;
+        // One byte more than there should be, to notice it.
+        let mut behind = Vec::with_capacity(FOOTER + 1);
+        Read::by_ref(&mut file).take(FOOTER as u64 + 1).read_to_end(&mut behind).ok()?;
+        if read != length || behind != footer(key, length, digest) {
             return None;
         }
         // Only the order of eviction depends on it.
         let _ = rustix::fs::futimens(&file, &now());
-        Some(code)
+        Some(Code::Checked(file))
     }
 
     /// Keeps what was compiled for `key`, instead of what was kept before.
@@ -200,7 +198,7 @@ impl Cache {
     }
 
     fn write(&self, key: Digest, body: &[u8]) -> io::Result<()> {
-        if (HEADER + body.len()) as u64 > self.max_bytes {
+        if (FOOTER + body.len()) as u64 > self.max_bytes {
             return Ok(());
         }
         let aside = format!("{}.{:016x}{ASIDE}", key.to_hex(), random());
@@ -209,7 +207,8 @@ impl Cache {
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(rustix::fs::openat(&self.folder, &aside, flags, mode)?);
         // Not synced: what a crash leaves of it does not have its digest.
-        let written = file.write_all(&header_of(key, body)).and_then(|()| file.write_all(body));
+        let footer = footer(key, body.len() as u64, Digest::of(body));
+        let written = file.write_all(body).and_then(|()| file.write_all(&footer));
         let placed = written.and_then(|()| {
             Ok(rustix::fs::renameat(&self.folder, &aside, &self.folder, entry(key))?)
         });
@@ -269,71 +268,10 @@ fn is_private_file(found: &Stat) -> bool {
         && found.st_mode & 0o077 == 0
 }
 
-/// What stands before `body` in the entry of `key`.
-fn header_of(key: Digest, body: &[u8]) -> [u8; HEADER] {
-    header(key, body.len() as u64, Digest::of(body))
-}
-
-fn header(key: Digest, length: u64, digest: Digest) -> [u8; HEADER] {
-    let parts = [
-        MAGIC.as_slice(),
-        key.to_hex().as_bytes(),
-        &length.to_le_bytes(),
-        digest.to_hex().as_bytes(),
-    ]
-    .concat();
-    let mut header = [0; HEADER];
-    header.copy_from_slice(&parts);
-    header
-}
-
-/// The next `length` bytes of `file`, which must be all there are, and their digest.
-///
-/// They are copied: a mapping of the file itself would go on to show what is written to it after
-/// it was checked.
-#[cfg(target_os = "linux")]
-fn sealed(file: &mut File, length: u64) -> Option<(Code, Digest)> {
-    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let Ok(copy) = memfd_create("idumb-component", flags) else {
-        return in_memory(file, length);
-    };
-    let mut copy = File::from(copy);
-    // One byte more than there should be, to notice it.
-    let copying = Copying { from: Read::by_ref(file).take(length + 1), to: &mut copy };
-    let (digest, copied) = Digest::of_reader(copying).ok()?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&copy, seals).ok()?;
-    (copied == length).then_some((Code::Sealed(copy), digest))
-}
-
-/// Reads, and writes what was read.
-#[cfg(target_os = "linux")]
-struct Copying<'a> {
-    from: io::Take<&'a mut File>,
-    to: &'a mut File,
-}
-
-#[cfg(target_os = "linux")]
-impl Read for Copying<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.to.write_all(&buffer[..read])?;
-        Ok(read)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sealed(file: &mut File, length: u64) -> Option<(Code, Digest)> {
-    in_memory(file, length)
-}
-
-/// The same, where the system has no such files.
-fn in_memory(file: &mut File, length: u64) -> Option<(Code, Digest)> {
-    let mut body = Vec::with_capacity(usize::try_from(length).ok()?);
-    Read::by_ref(file).take(length + 1).read_to_end(&mut body).ok()?;
-    let digest = Digest::of(&body);
-    (body.len() as u64 == length).then_some((Code::Compiled(body), digest))
+/// What stands behind the code in the entry of `key`.
+fn footer(key: Digest, length: u64, digest: Digest) -> Vec<u8> {
+    [MAGIC.as_slice(), key.to_hex().as_bytes(), &length.to_le_bytes(), digest.to_hex().as_bytes()]
+        .concat()
 }
 
 fn now() -> Timestamps {
@@ -373,12 +311,12 @@ mod tests {
     fn loaded(cache: &Cache, name: &str) -> Option<Vec<u8>> {
         match cache.load(key(name))? {
             Code::Compiled(code) => Some(code),
-            Code::Sealed(mut file) => {
+            Code::Checked(mut file) => {
                 use std::io::Seek as _;
                 let mut code = Vec::new();
                 file.rewind().unwrap();
                 file.read_to_end(&mut code).unwrap();
-                assert!(file.write(b"!").is_err(), "it can be written");
+                code.truncate(code.len() - FOOTER);
                 Some(code)
             }
         }
@@ -441,14 +379,12 @@ mod tests {
         assert_eq!(loaded(&cache, "one").unwrap(), BODY);
     }
 
-    /// A length that nobody has memory for is no reason to ask for it.
+    /// A file larger than all entries together may be is not even read.
     #[test]
     fn a_length_beyond_reason() {
         let (_folder, path, cache) = cache();
-        let mut bytes = header_of(key("one"), BODY);
-        bytes[MAGIC.len() + HEX..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
         let file = path.join(entry(key("one")));
-        fs::write(&file, bytes).unwrap();
+        File::create(&file).unwrap().set_len(1 << 40).unwrap();
         set_mode(&file, 0o600);
         assert_eq!(loaded(&cache, "one"), None);
     }
@@ -582,7 +518,7 @@ mod tests {
     #[test]
     fn what_was_not_used_for_longest_goes_first_and_nothing_of_others() {
         let (_folder, path, cache) = cache();
-        let size = (HEADER + BODY.len()) as u64;
+        let size = (FOOTER + BODY.len()) as u64;
         let cache = cache.bounded(3 * size);
         let old = |name: &str, age: u64| {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 - age);
@@ -612,7 +548,7 @@ mod tests {
     #[test]
     fn what_is_larger_than_everything_may_be_is_not_kept() {
         let (_folder, path, cache) = cache();
-        let cache = cache.bounded((HEADER + BODY.len()) as u64);
+        let cache = cache.bounded((FOOTER + BODY.len()) as u64);
         cache.keep(key("one"), BODY);
         cache.keep(key("large"), &[BODY, b"!"].concat());
         assert_eq!(names(&path), [entry(key("one"))]);

@@ -62,15 +62,15 @@ const INVALID: u8 = 3;
 /// Bytes of what the process says in the end that are read.
 const MOST_WORDS: u64 = 16 << 10;
 
-/// How much larger than its component compiled code may be.
-const MOST_CODE: u64 = 2 << 30;
+/// Bytes of compiled code that are read: so many for any component, and so many for each of its
+/// bytes. It is 2 to 5 of these.
+const MOST_CODE: u64 = 64 << 20;
+const MOST_CODE_PER_BYTE: u64 = 32;
 
 impl Compiler {
     pub(crate) fn compile(&self, engine: &Engine, component: &[u8]) -> Result<Vec<u8>, Refused> {
         match self {
-            Self::Here => {
-                engine.precompile_component(component).map_err(|error| refused(&error))
-            }
+            Self::Here => engine.precompile_component(component).map_err(|error| refused(&error)),
             Self::Apart(process) => process.compile(component),
         }
     }
@@ -98,11 +98,13 @@ impl CompilerProcess {
 
     /// Gives the process its component, and takes what it answers until its pipes are closed.
     fn attend(&self, child: &mut Child, component: &[u8]) -> Result<(Vec<u8>, String), Refused> {
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(Refused::Compiler("it has no pipes".to_owned()));
         };
         let head = self.limits.memory.to_le_bytes();
+        let most_code = MOST_CODE + component.len() as u64 * MOST_CODE_PER_BYTE;
         let deadline = Instant::now() + self.limits.time;
         std::thread::scope(|scope| {
             let (code, codes) = mpsc::channel();
@@ -111,7 +113,7 @@ impl CompilerProcess {
                 // It may end before it has read all: then its status says why.
                 let _ = stdin.write_all(&head).and_then(|()| stdin.write_all(component));
             });
-            scope.spawn(move || code.send(read(stdout, MOST_CODE)));
+            scope.spawn(move || code.send(read(stdout, most_code)));
             scope.spawn(move || words.send(read(stderr, MOST_WORDS)));
             let left = || deadline.saturating_duration_since(Instant::now());
             let answer = codes
@@ -128,12 +130,7 @@ impl CompilerProcess {
         })
     }
 
-    fn judged(
-        &self,
-        status: ExitStatus,
-        code: Vec<u8>,
-        words: &str,
-    ) -> Result<Vec<u8>, Refused> {
+    fn judged(&self, status: ExitStatus, code: Vec<u8>, words: &str) -> Result<Vec<u8>, Refused> {
         let said = words.trim();
         match status.code() {
             Some(0) => Ok(code),
@@ -194,4 +191,66 @@ fn bound(memory: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a compiler that does this instead.
+    fn compiled_by(script: &str, time: Duration) -> Result<Vec<u8>, Refused> {
+        let limits = CompileLimits { memory: 1 << 30, time };
+        let args = ["-c", script].map(OsString::from).to_vec();
+        let process = CompilerProcess { program: "/bin/sh".into(), args, limits };
+        process.compile(&vec![7; 1 << 20])
+    }
+
+    fn refused_by(script: &str) -> String {
+        compiled_by(script, Duration::from_secs(60)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_it_writes_before_it_ends_well_is_the_code() {
+        let code = compiled_by("cat > /dev/null; printf code", Duration::from_secs(60));
+        assert_eq!(code.unwrap(), b"code");
+    }
+
+    #[test]
+    fn its_end_says_what_came_of_it() {
+        let table = [
+            ("echo what >&2; exit 3", "not a WebAssembly component that runs here: what"),
+            ("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", "more than 1024 MiB"),
+            ("printf half; kill -SEGV $$", "the compiler ended without an answer: signal: 11"),
+            ("printf half; exit 1", "the compiler ended without an answer: exit status: 1"),
+        ];
+        for (script, expected) in table {
+            let refused = refused_by(script);
+            assert!(refused.contains(expected), "{script}: {refused}");
+        }
+    }
+
+    #[test]
+    fn one_that_takes_for_ever_is_gone_when_its_time_is_over() {
+        // Also one that says that it is done, and one that never reads.
+        for script in ["exec sleep 1000", "cat > /dev/null; exec 1>&-; exec sleep 1000"] {
+            let refused = compiled_by(script, Duration::from_millis(100)).unwrap_err();
+            assert!(refused.to_string().starts_with("compiling it takes longer than"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn one_that_says_too_much_is_cut_off() {
+        let refused = refused_by("yes | head -c 300000000");
+        assert!(refused.starts_with("the compiler ended without an answer"), "{refused}");
+        let refused = refused_by("yes >&2; exit 1");
+        assert!(refused.len() < 20_000, "{} bytes", refused.len());
+    }
+
+    #[test]
+    fn one_that_cannot_be_started_is_told() {
+        let limits = CompileLimits::default();
+        let process = CompilerProcess { program: "/nowhere".into(), args: Vec::new(), limits };
+        let refused = process.compile(b"").unwrap_err().to_string();
+        assert!(refused.contains("it did not start"), "{refused}");
+    }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use idumb_core::{Digest, Role, duration_text};
+use wasmtime::Engine;
 use wasmtime::component::types::{ComponentExtern, ComponentItem};
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::Engine;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
@@ -136,6 +136,9 @@ pub struct Options {
     pub cache: Option<Cache>,
     /// Who compiles.
     pub compiler: Compiler,
+    /// Have each call ask the system for its memory, as where there is no room for it in advance:
+    /// for comparisons.
+    pub on_demand: bool,
 }
 
 impl Sandbox {
@@ -154,8 +157,11 @@ impl Sandbox {
     pub fn with(options: Options) -> Result<Self, Refused> {
         let calls = options.calls.max(LEAST_SHARES);
         let Limits { memory, table_elements, .. } = options.limits;
-        let (engine, pooled) = settings::start(calls, memory, table_elements)
-            .map_err(|error| Refused::Invalid(whole(&error)))?;
+        let started = match options.on_demand {
+            true => settings::start_on_demand().map(|engine| (engine, false)),
+            false => settings::start(calls, memory, table_elements),
+        };
+        let (engine, pooled) = started.map_err(|error| Refused::Invalid(whole(&error)))?;
         let weak = engine.weak();
         // The thread ends when the engine is gone.
         std::thread::spawn(move || {
@@ -392,7 +398,8 @@ mod tests {
     fn sandbox() -> (TempDir, Cache, Sandbox) {
         let folder = TempDir::new().unwrap();
         let cache = Cache::open(&folder.path().join("cache")).unwrap();
-        let sandbox = Sandbox::with(Options { cache: Some(cache.clone()), ..Options::default() }).unwrap();
+        let sandbox =
+            Sandbox::with(Options { cache: Some(cache.clone()), ..Options::default() }).unwrap();
         (folder, cache, sandbox)
     }
 

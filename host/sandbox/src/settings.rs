@@ -102,8 +102,15 @@ pub(crate) fn start(
 ) -> wasmtime::Result<(Engine, bool)> {
     match Engine::new(&running(shares, memory, table_elements)) {
         Ok(engine) => Ok((engine, true)),
-        Err(_) => Ok((Engine::new(&code())?, false)),
+        Err(_) => Ok((start_on_demand()?, false)),
     }
+}
+
+/// Starts an engine where each call asks the system for its memory.
+pub(crate) fn start_on_demand() -> wasmtime::Result<Engine> {
+    let mut config = code();
+    config.async_stack_size(STACK);
+    Engine::new(&config)
 }
 
 #[cfg(test)]
