@@ -170,16 +170,20 @@ fn an_agent_that_cannot_be_compiled_within_the_limits_does_not_run() {
     ];
     for (limit, expected) in table {
         let project = Project::new(r#"do = "write_path", path = "out/new.txt""#);
-        // Bytes that no other test compiles, so that they are in no cache.
-        let other = [idumb_test_guests::MISBEHAVING_BUILDER, &[0, 3, 2], &limit.as_bytes()[8..10]];
-        project.put("agents/evil.wasm", other.concat());
         project.configure(&format!("[limits]\n{limit}"));
-        let output = project.fails(20);
+        // Kept from before, it would not be compiled at all.
+        let run = |how: &str| {
+            let mut command = project.command(&["execute-phase", "1", "--mode=auto", how]);
+            command.env("IDUMB_CACHE_DIR", "").output().unwrap()
+        };
+        let output = run("--restart");
+        assert_eq!(output.status.code(), Some(20), "{}", told(&output));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains(expected), "{stderr}");
         assert!(stderr.contains("[limits] of idumb.toml"), "{stderr}");
+        assert!(!project.folder().join("out/new.txt").exists());
         project.configure("");
-        let output = project.idumb(&["execute-phase", "1", "--mode=auto", "--resume"]);
+        let output = run("--resume");
         assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     }
 }
@@ -192,7 +196,7 @@ fn a_task_narrows_what_its_agent_may_use() {
         ("files = 3", "many_files", "3; "),
         ("cpu = \"20ms\"", "loop_forever", "it computed for more than 20ms"),
         ("questions = 2", "ask", "it asked more than 2 questions"),
-        ("host_call = \"1MiB\"", "huge_outcome", "too large"),
+        ("host_call = \"1MiB\"", "huge_outcome", "more at once than its limit `host_call` allows"),
     ];
     for (limit, behaviour, expected) in table {
         let path = if behaviour == "many_files" { "out" } else { "there.txt" };
@@ -202,11 +206,15 @@ fn a_task_narrows_what_its_agent_may_use() {
         let plan = plan.replace("writes =", "reads = [\"there.txt\"]\nwrites =");
         project.put(".idumb/phases/1-test/plan.toml", plan);
         // What a project allows, a task cannot widen.
-        project.configure("[limits]\nlog_lines = 10\nmemory = \"64MiB\"");
+        project.configure("[limits]\nlog_lines = 10\nmemory = \"200MiB\"");
         let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
         let events = project.events(&["attempt_sealed", "attempt_failed"]);
         let said = format!("{}{}", events[0]["sealed"]["summary"], events[0]["trouble"]["message"]);
         assert!(said.contains(expected), "{limit}: {said}; {}", told(&output));
+        if behaviour == "grow_memory" {
+            let held = said.trim_matches('"').split(' ').next().unwrap().parse::<u32>();
+            assert!(held.unwrap() < 20, "{said}");
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::FsError;
+use crate::halt::Halt;
 
 /// What kind of thing stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +46,14 @@ impl From<FileType> for Kind {
 /// How names begin that integration uses in the project's root. No guest sees them.
 pub(crate) const STAGED: &str = ".idumb-staged-";
 
+/// After how many entries of a listing it is asked whether to go on.
+const HALT_EVERY: usize = 1024;
+
 /// The project's root directory; cheap to clone.
 ///
 /// The handle stays on the same directory when the path it was opened by is renamed.
 #[derive(Debug, Clone)]
-pub struct Base(Arc<Pinned>);
+pub struct Base(Arc<Pinned>, pub(crate) Halt);
 
 #[derive(Debug)]
 struct Pinned {
@@ -150,7 +154,12 @@ impl Base {
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
         let pinned = Pinned { dir, path, openat2: try_openat2 };
         let works = try_openat2 && pinned.openat2(".", OFlags::PATH).is_ok();
-        Ok(Self(Arc::new(Pinned { openat2: works, ..pinned })))
+        Ok(Self(Arc::new(Pinned { openat2: works, ..pinned }), Halt::default()))
+    }
+
+    /// The same directory for one view, whose long operations end when its attempt does.
+    pub(crate) fn for_a_view(&self) -> Self {
+        Self(Arc::clone(&self.0), Halt::default())
     }
 
     /// Where the root was when it was pinned: for display.
@@ -256,6 +265,9 @@ impl Base {
                 },
                 known => known.into(),
             };
+            if listed.len() % HALT_EVERY == 0 {
+                self.1.check()?;
+            }
             listed.push(Listed { name: name.to_str().ok().map(str::to_owned), kind });
             if listed.len() > most {
                 break;

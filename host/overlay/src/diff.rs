@@ -15,6 +15,8 @@ use crate::Base;
 pub(crate) const MOST: u64 = 4 << 20;
 /// After this, the diff is still right, but may be longer than it could be.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for an agent, whose deadline may come meanwhile.
+const GUESTS_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Why there is no diff of a path.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +70,7 @@ pub fn unified_diff(
     let change = change_set.changes.iter().find(|change| change.path == path);
     let change = change.ok_or_else(|| DiffError::NotChanged(path.to_owned()))?;
     let (before, after) = sides(change, change, base, blobs)?;
-    let hunks = unified(&before, &after);
+    let hunks = unified(&before, &after, GUESTS_PATIENCE);
     let header = if hunks.is_empty() { String::new() } else { header(change) };
     Ok(format!("{}{header}{hunks}", notes(change)))
 }
@@ -86,15 +88,15 @@ pub fn hunks(
     blobs: &dyn Blobs,
 ) -> Result<String, DiffError> {
     let (before, after) = sides(from.unwrap_or(change), change, base, blobs)?;
-    Ok(unified(&before, &after))
+    Ok(unified(&before, &after, PATIENCE))
 }
 
 /// Only a line feed ends a line here: were a carriage return to end one too, what follows it would
 /// stand on the line of what it is in, without a sign of its own.
-fn unified(before: &str, after: &str) -> String {
+fn unified(before: &str, after: &str, patience: Duration) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) =
         (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&old, &new);
+    let diff = TextDiff::configure().timeout(patience).diff_slices(&old, &new);
     let mut out = String::new();
     for group in diff.grouped_ops(3) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };

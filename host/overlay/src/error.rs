@@ -7,6 +7,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::halt::is_over;
+
 /// Why a file operation did not succeed, as the guest may know it.
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
@@ -67,6 +69,9 @@ pub enum FsError {
     /// The view has no write path.
     #[error("read-only file system")]
     ReadOnly,
+    /// The attempt is over, and what it asked for was not finished.
+    #[error("stopped")]
+    Stopped,
     /// More names than a file may have.
     #[error("too many links")]
     TooManyLinks,
@@ -115,6 +120,7 @@ impl From<io::Error> for FsError {
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             Some(errno) => Self::from(errno),
+            None if is_over(&error) => Self::Stopped,
             None => Self::Io(error),
         }
     }

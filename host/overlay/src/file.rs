@@ -291,11 +291,11 @@ impl FileNode {
         let (mut held, file) = upper.new_file()?;
         let (digest, size) = if keep_content {
             held.resize(size)?;
-            let copied = Digest::of_reader(Tee { from, to: &file })?;
+            let copied = Digest::of_reader(base.1.reader(Tee { from, to: &file }))?;
             held.resize(copied.1)?;
             copied
         } else {
-            Digest::of_reader(from)?
+            Digest::of_reader(base.1.reader(from))?
         };
         if self.origin.is_some() && state.before.is_none() {
             state.before = Some(Entry::File { digest, size, executable });
@@ -313,7 +313,7 @@ impl FileNode {
             return Ok(());
         };
         let (file, probe) = base.open_file(origin)?;
-        let (digest, size) = Digest::of_reader(file)?;
+        let (digest, size) = Digest::of_reader(base.1.reader(file))?;
         state.note_version(&probe);
         state.before = Some(Entry::File { digest, size, executable: probe.executable });
         Ok(())

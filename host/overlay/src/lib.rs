@@ -18,6 +18,7 @@ mod diff;
 mod error;
 mod file;
 mod gate;
+mod halt;
 mod handle;
 mod integrate;
 mod node;

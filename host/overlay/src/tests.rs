@@ -7,6 +7,7 @@ mod differential;
 mod escape;
 mod grants;
 mod guards;
+mod halt;
 mod hostile;
 mod paths;
 mod races;

@@ -190,6 +190,12 @@ impl ReadView {
         self.0.record()
     }
 
+    /// Has operations that go on for long (copying and digesting large files, long listings) end
+    /// with [`FsError::Stopped`] as soon as `over` says so. Only the first one counts.
+    pub fn stops_when(&self, over: impl Fn() -> bool + Send + Sync + 'static) {
+        self.0.base.1.when(over);
+    }
+
     /// What is in use, and which limits refused something.
     pub fn usage(&self) -> Usage {
         self.0.meter.usage()
@@ -265,7 +271,7 @@ pub(crate) struct Shared {
 impl Shared {
     fn new(base: &Base, gate: Gate, tree: Tree, quota: Quota) -> Self {
         Self {
-            base: base.clone(),
+            base: base.for_a_view(),
             gate,
             recorder: Recorder::default(),
             meter: Arc::new(Meter::new(quota)),

@@ -163,6 +163,7 @@ impl Agent {
         Answer<R>: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let limits = self.limits.narrowed(&options.limits);
+        let call = options.stop.ends(files.view());
         let guest = Guest::new(files, candidate, options.desk, limits);
         let log = guest.log.clone();
         let mut store = store(self.pre.engine(), guest);
@@ -185,7 +186,7 @@ impl Agent {
         let evidence = std::mem::take(&mut store.data_mut().evidence);
         let host_error = store.data().seat.host_error.take();
         drop(store);
-        drop(held);
+        drop((held, call));
         Ended { result, evidence, log: log.take(), host_error }
     }
 }
@@ -222,6 +223,10 @@ pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => "it aborted (its last log lines say why)".to_owned(),
         Some(trap) => trap.to_string(),
+        // The engine has no type for it.
+        None if whole(error).contains("fuel allocated for hostcalls") => {
+            "it handed over more at once than its limit `host_call` allows".to_owned()
+        }
         None => whole(error),
     }
 }

@@ -111,6 +111,8 @@ impl Command {
                 Some((out, err))
             }
         };
+        let calls: Vec<_> =
+            options.mounts.iter().map(|mount| options.stop.ends(mount.files.view())).collect();
         let seat = Seat::new(options.mounts, &self.limits, wasi);
         let mut store = store(self.pre.engine(), seat);
         // Beyond the store, whose memory is what it stands for.
@@ -126,7 +128,7 @@ impl Command {
         };
         let host_error = store.data().host_error.take();
         drop(store);
-        drop(held);
+        drop((held, calls));
         let (stdout, stderr) = kept.map_or_else(Default::default, |(out, err)| {
             (out.contents().to_vec(), err.contents().to_vec())
         });

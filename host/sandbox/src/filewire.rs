@@ -31,6 +31,7 @@ pub(crate) fn code(error: &FsError) -> types::ErrorCode {
         FsError::Overflow => Code::Overflow,
         FsError::Quota => Code::Quota,
         FsError::ReadOnly => Code::ReadOnly,
+        FsError::Stopped => Code::Interrupted,
         FsError::TooManyLinks => Code::TooManyLinks,
         FsError::Unsupported => Code::Unsupported,
     }

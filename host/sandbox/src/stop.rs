@@ -2,6 +2,9 @@
 //!
 //! Invariant: a stop that was given stays given; nothing in here knows the time.
 
+use std::sync::Arc;
+
+use idumb_overlay::ReadView;
 use tokio::sync::watch;
 
 /// Gives the stop. Clones give the same one.
@@ -44,6 +47,15 @@ impl Stop {
     /// Whether it was given.
     pub fn is_given(&self) -> bool {
         self.0.as_ref().is_some_and(|given| *given.borrow())
+    }
+
+    /// Has what `view` does for a call end with this stop, as long as what it answers is kept:
+    /// what is done with the view when the call has ended is not the call's.
+    pub(crate) fn ends(&self, view: &ReadView) -> Arc<()> {
+        let call = Arc::new(());
+        let (stop, going_on) = (self.clone(), Arc::downgrade(&call));
+        view.stops_when(move || going_on.strong_count() > 0 && stop.is_given());
+        call
     }
 
     /// Waits until it is given.

@@ -76,7 +76,7 @@ impl Call<'_> {
             Some(Child::File(file)) => {
                 self.saw(&Child::File(file.clone()), Seen::Content);
                 let (reader, _) = file.reader(&self.shared.base)?;
-                let (digest, size) = Digest::of_reader(reader)?;
+                let (digest, size) = Digest::of_reader(self.shared.base.1.reader(reader))?;
                 Ok(Observed::File { path: at, digest, size })
             }
             Some(Child::Link(_)) => Ok(Observed::Symlink { path: at }),
