@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use idumb_core::{Feedback, Grants, LogLine, PhaseId, ResourceLimits, Role, RunId, Task};
+use idumb_core::{Feedback, Grants, LogLine, PhaseId, ResourceLimits, Role, RunId, Task, Trouble};
 use idumb_overlay::{Base, Quota, WorkView};
 use idumb_sandbox::{
-    Agent, Cache, CallOptions, Context, Desk, Options, Question, Sandbox, Stop, Stopper,
+    Agent, Broken, Cache, CallOptions, Context, Desk, Options, Question, Sandbox, Stop, Stopper,
 };
 
 const IDUMB: &str = env!("CARGO_BIN_EXE_idumb");
@@ -109,10 +109,13 @@ impl Caller {
         WorkView::new(&self.base, &upper, Grants::default(), Quota::default()).expect("a view")
     }
 
+    /// Whether the agent answered.
     fn call(&self, agent: &Agent, view: WorkView, task: &Task, stop: Stop) -> bool {
         let limits = ResourceLimits::default();
         let options = CallOptions { stop, desk: Arc::new(Silent), limits };
-        self.runtime.block_on(agent.build(view, task, &self.context, options)).result.is_ok()
+        let ended = self.runtime.block_on(agent.build(view, task, &self.context, options));
+        // The built-in builder says that a task without steps is none: an answer as any other.
+        matches!(ended.result, Ok(_) | Err(Broken::Trouble(Trouble::Failure(_))))
     }
 }
 
