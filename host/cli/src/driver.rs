@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{Control, Effect, Epoch, Input, Mode, PauseCause, Prompt, Run, RunConfig, TaskId};
-use idumb_journal::StateDir;
+use idumb_journal::{Durability, StateDir};
 use idumb_sandbox::Question;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -78,6 +78,9 @@ struct Document {
 
 /// How much longer than it takes the state document is left alone.
 const REST_OF_DOCUMENT: u32 = 20;
+
+/// How long it is left alone at least: nobody reads faster.
+const LEAST_REST_OF_DOCUMENT: Duration = Duration::from_millis(50);
 
 impl Driver {
     pub(crate) fn new(
@@ -359,7 +362,7 @@ impl Driver {
         while let Some(effect) = self.run.poll_effect() {
             match effect {
                 Effect::WriteState { document } => {
-                    self.write(&document)?;
+                    self.write(&document, Durability::Now)?;
                     self.input(Input::StateWritten);
                     self.record_and_show()?;
                 }
@@ -388,15 +391,21 @@ impl Driver {
             return Ok(());
         }
         let document = self.run.state_document(self.clock.now());
-        self.write(&document)
+        // Between two events nobody needs to wait for the disk: the journal has it all.
+        let rests = now || self.run.is_at_rest();
+        self.write(&document, if rests { Durability::Now } else { Durability::Later })
     }
 
-    fn write(&mut self, document: &idumb_core::StateDocument) -> Result<()> {
+    fn write(
+        &mut self,
+        document: &idumb_core::StateDocument,
+        durability: Durability,
+    ) -> Result<()> {
         let begun = Instant::now();
-        write_document(&self.state, document)?;
-        let took = begun.elapsed();
+        write_document(&self.state, document, durability)?;
+        let rest = (begun.elapsed() * REST_OF_DOCUMENT).max(LEAST_REST_OF_DOCUMENT);
         self.document.old = false;
-        self.document.not_before = Some(Instant::now() + took * REST_OF_DOCUMENT);
+        self.document.not_before = Some(Instant::now() + rest);
         Ok(())
     }
 

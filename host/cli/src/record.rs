@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use idumb_core::{
     Event, Plan, Run, RunConfig, RunId, RunOutcome, SNAPSHOT_FORMAT, Stamped, StateDocument,
 };
-use idumb_journal::{Journal, NewEvent, NewRun, Outcome, StateDir, write_state};
+use idumb_journal::{Durability, Journal, NewEvent, NewRun, Outcome, StateDir, write_state};
 
 use crate::fail_point::fail_point;
 
@@ -107,11 +107,15 @@ impl Recorder {
 }
 
 /// Writes the state document, for others to read.
-pub(crate) fn write_document(state: &StateDir, document: &StateDocument) -> Result<()> {
+pub(crate) fn write_document(
+    state: &StateDir,
+    document: &StateDocument,
+    durability: Durability,
+) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(document)?;
     text.push(b'\n');
     fail_point("document.before");
-    write_state(state, &text)?;
+    write_state(state, &text, durability)?;
     fail_point("document.after");
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use idumb_core::{Control, Input, Run, RunId};
-use idumb_journal::{Journal, RunRow, StateDir};
+use idumb_journal::{Durability, Journal, RunRow, StateDir};
 
 use crate::args::{Answer, Cancel, Pause};
 use crate::clock::Clock;
@@ -125,7 +125,7 @@ impl Meant {
         run.handle(clock.now(), input);
         let mut recorder = Recorder::going_on(journal, events, covered);
         recorder.record(&mut run)?;
-        record::write_document(&self.state, &run.state_document(clock.now()))
+        record::write_document(&self.state, &run.state_document(clock.now()), Durability::Now)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files that are on the disk when a function returns.
+//! Files that are on the disk when a function returns, unless they need not be.
 //!
 //! Invariant: under a final name stands the old content or the new one, whole.
 
@@ -44,16 +44,34 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// When what was written has to outlive a failure of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When the function returns.
+    Now,
+    /// Some time later: what is written again soon, and can be made anew from the journal.
+    Later,
+}
+
 /// Replaces the file `name` in `folder` by one that holds `bytes`.
-pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+    durability: Durability,
+) -> Result<()> {
+    let now = durability == Durability::Now;
     let path = folder.join(name);
     let new = folder.join(format!("{name}.new"));
     // What a killed process left under this name was never read by anyone.
     remove_if_there(&new).map_err(Error::io("remove", &new))?;
     let written = create_new(&new, 0o600)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            if now { file.sync_all() } else { Ok(()) }
+        })
         .and_then(|()| fs::rename(&new, &path))
-        .and_then(|()| sync_folder(folder));
+        .and_then(|()| if now { sync_folder(folder) } else { Ok(()) });
     if written.is_err() {
         // The error is what matters; the next call removes the file if this cannot.
         let _ = remove_if_there(&new);

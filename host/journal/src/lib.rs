@@ -35,6 +35,7 @@ mod schema;
 mod state;
 
 pub use blob::{BlobStore, Swept, Written};
+pub use durable::Durability;
 pub use error::{Error, LockError, Result};
 pub use journal::{Journal, Reading, Writing};
 pub use lock::Lock;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::durable::{create_new, replace, sync_folder};
+use crate::durable::{Durability, create_new, replace, sync_folder};
 use crate::{Error, Lock, LockError, Result};
 
 /// The state folder of one project, checked.
@@ -126,13 +126,18 @@ impl StateDir {
     }
 }
 
-/// Replaces the state document, durably: a reader finds the old one or the new one, whole.
+/// Replaces the state document: a reader finds the old one or the new one, whole. Written for
+/// [`Durability::Later`], it may be an old one, or empty, after a failure of the machine.
 ///
 /// # Errors
 /// [`Error::StorageFull`], or what the operating system says; then the old one stands,
 /// unless the last step (making the new name durable) is what failed.
-pub fn write_state(state: &StateDir, document: &(impl AsRef<[u8]> + ?Sized)) -> Result<()> {
-    replace(state.path(), "state.json", document.as_ref())
+pub fn write_state(
+    state: &StateDir,
+    document: &(impl AsRef<[u8]> + ?Sized),
+    durability: Durability,
+) -> Result<()> {
+    replace(state.path(), "state.json", document.as_ref(), durability)
 }
 
 fn canonical(project_root: &Path) -> Result<PathBuf> {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use idumb_core::RunId;
-use idumb_journal::{BlobStore, Error, LockError, StateDir, write_state};
+use idumb_journal::{BlobStore, Durability, Error, LockError, StateDir, write_state};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -94,8 +94,8 @@ fn a_file_in_its_place_is_said() {
 fn the_document_is_replaced_whole() {
     let project = tempfile::tempdir().unwrap();
     let state = StateDir::prepare(project.path()).unwrap();
-    write_state(&state, r#"{"long":"document"}"#).unwrap();
-    write_state(&state, b"{}").unwrap();
+    write_state(&state, r#"{"long":"document"}"#, Durability::Later).unwrap();
+    write_state(&state, b"{}", Durability::Now).unwrap();
     assert_eq!(fs::read(state.document()).unwrap(), b"{}");
     assert_eq!(mode(&state.document()), 0o600);
 
@@ -103,13 +103,13 @@ fn the_document_is_replaced_whole() {
     let victim = project.path().join("victim");
     fs::write(&victim, "untouched").unwrap();
     symlink(&victim, state.path().join("state.json.new")).unwrap();
-    write_state(&state, "[]").unwrap();
+    write_state(&state, "[]", Durability::Later).unwrap();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
     assert_eq!(fs::read(state.document()).unwrap(), b"[]");
 
     fs::remove_file(state.document()).unwrap();
     fs::create_dir(state.document()).unwrap();
-    let error = write_state(&state, "{}").unwrap_err();
+    let error = write_state(&state, "{}", Durability::Now).unwrap_err();
     assert!(error.to_string().contains("state.json"), "{error}");
     assert!(!state.path().join("state.json.new").exists(), "nothing is left lying about");
 }

@@ -101,15 +101,19 @@ impl Code {
         Self::Compiled(code)
     }
 
-    /// The component; `None` if another version or another configuration compiled it.
-    pub(crate) fn into_component(self, engine: &Engine) -> Option<Component> {
+    /// The component.
+    ///
+    /// # Errors
+    /// If another version or another configuration compiled it, or it wants more of the engine
+    /// than there is.
+    pub(crate) fn into_component(self, engine: &Engine) -> wasmtime::Result<Component> {
         #[expect(unsafe_code, reason = "nothing but its origin can vouch for machine code")]
         // SAFETY: `deserialize` wants the unmodified output of `Component::serialize`. The
         // compiler is this program. `keep` is given nothing else, and the digest says that a
         // file's bytes are what it was given. Who could forge an entry that passes, or write to
         // one after it was checked, acts as this user, and could as well replace this program:
         // the folder is this user's alone, and no agent's files reach it.
-        let loaded = unsafe {
+        unsafe {
             match self {
                 Self::Compiled(code) => Component::deserialize(engine, &code),
                 Self::Checked(file) => {
@@ -117,8 +121,7 @@ impl Code {
                     Component::deserialize_file(engine, path)
                 }
             }
-        };
-        loaded.ok()
+        }
     }
 }
 

@@ -40,7 +40,9 @@ const VERSION: &str = "0.1";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Larger than the limit.
-    #[error("the component has {size} bytes; the limit is {limit}")]
+    #[error(
+        "the component has {size} bytes; the limit is {limit}: have its author make it smaller"
+    )]
     TooLarge {
         /// Its size.
         size: usize,
@@ -51,7 +53,10 @@ pub enum Refused {
     #[error("not a WebAssembly component that runs here: {0}")]
     Invalid(String),
     /// It asks for what its role does not get.
-    #[error("it imports `{import}`, which role {role} does not get (it gets {offered})")]
+    #[error(
+        "it imports `{import}`, which role {role} does not get (it gets {offered}): rebuild it \
+         without that, or take another agent"
+    )]
     Import {
         /// What it asks for.
         import: String,
@@ -69,7 +74,10 @@ pub enum Refused {
         found: String,
     },
     /// It lacks the function of the role.
-    #[error("it does not export `{expected}`, which role {role} needs (it exports {found})")]
+    #[error(
+        "it does not export `{expected}`, which role {role} needs (it exports {found}): take an \
+         agent that was built for that role"
+    )]
     Export {
         /// The function's name.
         expected: &'static str,
@@ -108,7 +116,10 @@ pub enum Refused {
     #[error("the compiler ended without an answer: {0}")]
     Compiler(String),
     /// The function of the role has another type.
-    #[error("its export `{export}` is not what the contract says: {why}")]
+    #[error(
+        "its export `{export}` is not what the contract says: {why}: rebuild it for \
+         idumb:agent {VERSION}"
+    )]
     Type {
         /// The function's name.
         export: &'static str,
@@ -220,7 +231,8 @@ impl Sandbox {
         }
         let kept = self.options.cache.as_ref().map(|cache| (cache, key(&self.engine, digest)));
         if let Some((cache, key)) = kept
-            && let Some(loaded) = cache.load(key).and_then(|code| code.into_component(&self.engine))
+            && let Some(loaded) =
+                cache.load(key).and_then(|code| code.into_component(&self.engine).ok())
         {
             return Ok((loaded, true));
         }
@@ -228,10 +240,9 @@ impl Sandbox {
         if let Some((cache, key)) = kept {
             cache.keep(key, &code);
         }
+        // A component that wants more than any call may have is noticed here.
         let loaded = Code::of_the_compiler(code).into_component(&self.engine);
-        loaded.map(|component| (component, false)).ok_or_else(|| {
-            Refused::Compiler("what it answered is no code for this engine".to_owned())
-        })
+        loaded.map(|component| (component, false)).map_err(|error| Refused::Invalid(whole(&error)))
     }
 }
 
