@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use idumb_core::ChangeSet;
-use idumb_journal::{BlobStore, Lock, LockError, StateDir, write_state};
+use idumb_journal::{BlobStore, Durability, Lock, LockError, StateDir, write_state};
 use idumb_overlay::{Base, IntegrateError};
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +113,7 @@ impl Room {
             }
         }
         let intent = Intent { version: 1, changes };
-        write_state(&self.state, &serde_json::to_vec(&intent)?)?;
+        write_state(&self.state, &serde_json::to_vec(&intent)?, Durability::Now)?;
         let carried = carry_out(&self.state, &self.blobs, &intent);
         let refused = carried.as_ref().is_err_and(|error| error.is::<Fault>());
         if carried.is_ok() || refused {
