@@ -142,12 +142,6 @@ fn a_failing_removal_stops_cleanly() {
 }
 
 #[test]
-fn a_rollback_that_cannot_be_removed_is_carried_out_by_the_next_to_look() {
-    // As long as it lies there, nobody can read the journal without the right to write.
-    fail_each("unlink", &DISK, &[".idumb/state/journal.db-journal"]);
-}
-
-#[test]
 fn a_failing_making_of_a_folder_stops_cleanly() {
     for call in ["mkdir", "mkdirat"] {
         fail_each(call, &DISK, &[]);

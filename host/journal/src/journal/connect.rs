@@ -80,17 +80,7 @@ impl Connected {
             return Ok(None);
         }
         expect_content(path)?;
-        let mut connection = open_for_reading(path)?;
-        if has_rollback(&connection) {
-            // Somebody died, or was failed by the disk, when the file first got its log. Nobody
-            // can read it until what was begun is undone, which takes the right to write.
-            let undoing = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            undoing
-                .pragma_query_value(None, "user_version", |_| Ok(()))
-                .map_err(Error::sqlite("roll back", path))?;
-            drop(undoing);
-            connection = open_for_reading(path)?;
-        }
+        let connection = open_for_reading(path)?;
         Ok(Some(Self { connection, log: None, check: None, stands: None }))
     }
 
@@ -148,13 +138,6 @@ impl Drop for Connected {
             let _ = self.empty(&log);
         }
     }
-}
-
-/// Whether an unfinished transaction of before the file had its log lies beside it.
-fn has_rollback(connection: &Connection) -> bool {
-    let looked = connection.pragma_query_value(None, "user_version", |_| Ok(()));
-    let code = looked.err().and_then(|error| Some(error.sqlite_error()?.extended_code));
-    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// Opens the file without a right to change it.
