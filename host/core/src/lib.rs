@@ -22,6 +22,7 @@ mod resources;
 mod role;
 mod rule;
 mod run;
+mod tools;
 mod trouble;
 mod used;
 
@@ -49,5 +50,6 @@ pub use run::{
     Control, Integration, Latest, Progress, Run, RunConfig, RunState, SNAPSHOT_FORMAT,
     SnapshotError, StateDocument, TaskRecord, TaskState, Timeouts, duration_text,
 };
+pub use tools::run_by;
 pub use trouble::{Failure, FailureKind, Other, Trouble};
 pub use used::Use;

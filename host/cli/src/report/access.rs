@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use idumb_core::{
-    AccessRecord, Capability, Denial, Event, Grants, LimitReached, PathGlob, TaskId, TaskState, Use,
+    AccessRecord, Capability, Denial, Event, Grants, LimitReached, PathGlob, TaskId, TaskState,
+    Use, run_by,
 };
 
 use crate::report::{Scene, denial_texts};
@@ -18,6 +19,12 @@ const MOST: usize = 5;
 /// The limits that refused something, a text each.
 pub(crate) fn limit_texts(limits: &[LimitReached]) -> impl Iterator<Item = String> {
     limits.iter().map(|reached| format!("limit: {reached}"))
+}
+
+/// Of changed paths those that tools run, or obey, a text each.
+pub(crate) fn tool_texts(paths: &[String]) -> impl Iterator<Item = String> {
+    let known = paths.iter().filter_map(|path| Some((path, run_by(path)?)));
+    known.map(|(path, tool)| format!("changed `{}`, which {tool} runs or obeys", printable(path)))
 }
 
 /// Everything that is known of one agent at the files, a line each.
@@ -91,10 +98,10 @@ impl Granted {
         }
     }
 
-    /// What deserves attention of the tasks that succeeded: what they were refused, and what they
-    /// might write and did not. What is to be said of the others stands with their failure.
+    /// What deserves attention of the tasks that succeeded: what they were refused, what they
+    /// changed that tools run, and what they might write and did not. What is to be said of the others stands with their failure.
     pub(crate) fn attention(&self, scene: &Scene<'_>) -> String {
-        let (mut denied, mut unwritten) = (Vec::new(), Vec::new());
+        let (mut denied, mut run, mut unwritten) = (Vec::new(), Vec::new(), Vec::new());
         for (id, record) in scene.state.tasks() {
             if !matches!(record.state, TaskState::Succeeded) {
                 continue;
@@ -103,6 +110,7 @@ impl Granted {
                 let denials = denial_texts(&latest.record.denials, Denial::grant_line);
                 let texts = denials.chain(limit_texts(&latest.record.limits));
                 denied.extend(texts.map(|text| format!("  {id}: {text}\n")));
+                run.extend(tool_texts(&latest.paths).map(|text| format!("  {id}: {text}\n")));
             }
             if let Some(globs) = self.unwritten.get(id).filter(|globs| !globs.is_empty()) {
                 let globs = globs.join("`, `");
@@ -111,7 +119,12 @@ impl Granted {
                     .push(format!("  {id}: {text}: `{globs}`; its `writes` can be narrower\n"));
             }
         }
-        format!("{}{}", first(&denied, "refusals"), first(&unwritten, "tasks with unused grants"))
+        [
+            first(&denied, "refusals"),
+            first(&run, "files that tools run"),
+            first(&unwritten, "tasks with unused grants"),
+        ]
+        .concat()
     }
 }
 

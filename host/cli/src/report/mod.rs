@@ -15,7 +15,7 @@ use std::io::IsTerminal;
 
 use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, TaskId};
 
-pub(crate) use access::{Granted, access_text, limit_texts};
+pub(crate) use access::{Granted, access_text, limit_texts, tool_texts};
 pub(crate) use failure::failure_block;
 pub(crate) use jsonl::{Jsonl, error_line};
 pub(crate) use plain::{Plain, denial_texts, event_line, unkept_text};

@@ -10,7 +10,7 @@ use idumb_core::{
 };
 
 use crate::report::progress::title;
-use crate::report::{Notice, Paint, Reporter, Scene, limit_texts, progress_block};
+use crate::report::{Notice, Paint, Reporter, Scene, limit_texts, progress_block, tool_texts};
 use crate::text::{one_line, printable};
 
 /// Prints to standard error.
@@ -179,12 +179,16 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
             paint.odd("!"),
             printable(path)
         ),
-        Event::AttemptSealed { task, sealed, .. } if !sealed.record.denials.is_empty() => {
-            let denials: Vec<String> = denial_texts(&sealed.record.denials, Denial::grant_line)
-                .take(5)
-                .map(|denial| format!("  {} {task}: {denial}", paint.odd("!")))
+        Event::AttemptSealed { task, sealed, .. } => {
+            let denials = denial_texts(&sealed.record.denials, Denial::grant_line).take(5);
+            let told: Vec<String> = denials
+                .chain(tool_texts(&sealed.paths).take(5))
+                .map(|text| format!("  {} {task}: {text}", paint.odd("!")))
                 .collect();
-            denials.join("\n")
+            if told.is_empty() {
+                return None;
+            }
+            told.join("\n")
         }
         Event::AttemptInterrupted { task, attempt, .. } => {
             format!("  {task}: attempt {attempt} was interrupted; nothing of it was kept")
