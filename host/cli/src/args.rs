@@ -31,6 +31,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Execute the plan of a phase
     ExecutePhase(ExecutePhase),
+    /// Say what is wrong with a phase's plan, its agents and its grants, without running it
+    Check(Check),
     /// Show where a phase's latest run stands
     Status(Status),
     /// Bring the run that is going on to rest; --resume goes on with it
@@ -208,6 +210,28 @@ pub(crate) struct ExecutePhase {
     /// Work on a copy of the project: in DIR, which must not exist, or in a new temporary folder
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     pub(crate) scratch: Option<Option<PathBuf>>,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Looks at everything that can be known before a run: the plan and `idumb.toml`, prerequisites,
+/// agents and whether they fit their roles, grants beyond a policy or an agent's ceiling, criteria
+/// that say nothing, and tasks that keep each other from running at once. Runs no agent, and writes
+/// nothing but compiled agents into the cache.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: as the run would give for the first error; 0 without one.")]
+pub(crate) struct Check {
+    /// The phase's number or name, or the path of a plan [default: the current phase]
+    pub(crate) phase: Option<String>,
+
+    /// Rules and policy of your own, as for execute-phase
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -109,7 +109,10 @@ fn ceiling_lines(out: &mut String, agent: &AgentBinding, paint: Paint) {
 }
 
 /// The grants of a task that its agent does not declare, or only in part, with how much it does.
-fn undeclared<'a>(task: &'a Task, roster: &Roster) -> Vec<(Capability, &'a PathGlob, Declared)> {
+pub(crate) fn undeclared<'a>(
+    task: &'a Task,
+    roster: &Roster,
+) -> Vec<(Capability, &'a PathGlob, Declared)> {
     let Some(bounds) = roster.binding(&task.agent).and_then(AgentBinding::bounds) else {
         return Vec::new();
     };

@@ -51,22 +51,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     fn of(args: &ExecutePhase, project: &Project) -> Result<Self> {
+        let (rules, policies) = rules(project, args.rules.as_deref())?;
         let defaults = &project.config.defaults;
         let batch_size = defaults.batch_size.and_then(|size| u32::try_from(size).ok());
         let (usual, delays) = (Timeouts::default(), Backoff::default());
         let or = |given: Option<Duration>, usual| given.map_or(usual, millis);
-        let own = args.rules.as_deref().map(project::rules).transpose()?;
-        let (mut rules, mut policies) = (Vec::new(), Vec::new());
-        if let Some(own) = own {
-            rules.extend(own.rules);
-            policies.push(own.policy);
-        }
-        rules.extend(project.config.rules.iter().cloned());
-        policies.push(project.config.policy.clone());
-        // A policy that says nothing is not worth a word in the journal.
-        let says =
-            |policy: &Policy| *policy != Policy { name: policy.name.clone(), ..Policy::default() };
-        policies.retain(says);
         Ok(Self {
             mode: args.mode.map(Mode::from).or(defaults.mode).unwrap_or(Mode::Interactive),
             batch_size: args.batch_size.or(batch_size).unwrap_or(BATCH_SIZE),
@@ -98,6 +87,23 @@ impl Settings {
             ..RunConfig::new(run)
         }
     }
+}
+
+/// The rules and policies of the user's own file, then those of the project.
+pub(crate) fn rules(project: &Project, own: Option<&Path>) -> Result<(Vec<Rule>, Vec<Policy>)> {
+    let own = own.map(project::rules).transpose()?;
+    let (mut rules, mut policies) = (Vec::new(), Vec::new());
+    if let Some(own) = own {
+        rules.extend(own.rules);
+        policies.push(own.policy);
+    }
+    rules.extend(project.config.rules.iter().cloned());
+    policies.push(project.config.policy.clone());
+    // A policy that says nothing is not worth a word in the journal.
+    let says =
+        |policy: &Policy| *policy != Policy { name: policy.name.clone(), ..Policy::default() };
+    policies.retain(says);
+    Ok((rules, policies))
 }
 
 /// Executes a phase; answers the exit status.

@@ -5,6 +5,7 @@
 
 mod apart;
 mod args;
+mod check;
 mod clock;
 mod command;
 mod compiled;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,
+        Command::Check(args) => args.output.format,
         Command::Log(args) => args.output.format,
         Command::Diff(args) => args.output.format,
         Command::Replay(args) => args.output.format,
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let project = cli.project.as_deref();
     let result = match &cli.command {
         Command::ExecutePhase(args) => execute::execute_phase(project, args, clock),
+        Command::Check(args) => check::check(project, args),
         Command::Status(args) => look::status(project, args),
         Command::Pause(args) => steer::pause(project, args),
         Command::Cancel(args) => steer::cancel(project, args, clock),

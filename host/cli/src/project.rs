@@ -94,6 +94,16 @@ impl Project {
         })
     }
 
+    /// The plan in a file, wherever it lies.
+    pub(crate) fn plan_at(path: &Path) -> Result<Plan> {
+        let name = path.display().to_string();
+        let Some(source) = read_text(path)? else {
+            return Err(Fault::coded(ErrorCode::E001, format!("there is no {name}")).into());
+        };
+        let plan = idumb_plan::read_plan(&source, &name, None);
+        Ok(plan.map_err(|refused| not_valid(&refused))?.with_promises())
+    }
+
     /// The phase's plan.
     pub(crate) fn plan(&self, phase: &PhaseId) -> Result<Plan> {
         let name = format!(".idumb/phases/{phase}/plan.toml");
@@ -101,12 +111,8 @@ impl Project {
             let message = format!("there is no {name} in {}", self.root.display());
             return Err(Fault::coded(ErrorCode::E001, message).into());
         };
-        let plan = idumb_plan::read_plan(&source, &name, Some(phase)).map_err(|refused| {
-            let mut fault = Fault::coded(ErrorCode::E001, "the plan is not valid");
-            fault.message.push_str(&told(&refused));
-            fault.only_hint("mend what is marked above; nothing was run")
-        })?;
-        Ok(plan.with_promises())
+        let plan = idumb_plan::read_plan(&source, &name, Some(phase));
+        Ok(plan.map_err(|refused| not_valid(&refused))?.with_promises())
     }
 }
 
@@ -121,6 +127,12 @@ pub(crate) fn rules(path: &Path) -> Result<RulesFile> {
         fault.message.push_str(&told(&refused));
         fault.into()
     })
+}
+
+fn not_valid(refused: &Refused) -> Fault {
+    let mut fault = Fault::coded(ErrorCode::E001, "the plan is not valid");
+    fault.message.push_str(&told(refused));
+    fault.only_hint("mend what is marked above; nothing was run")
 }
 
 /// A refusal as this process's terminal can show it.

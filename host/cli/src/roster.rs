@@ -39,17 +39,38 @@ struct Entry {
 impl Roster {
     /// Reads every agent that `plan` needs: those of its tasks, and those of the checking roles.
     pub(crate) fn of(root: &Path, config: &Config, plan: &Plan) -> Result<Self> {
+        let (roster, errors) = Self::gathered(root, config, plan);
+        errors.into_iter().next().map_or(Ok(roster), Err)
+    }
+
+    /// The same, with the agents that can be had, and why the others cannot.
+    pub(crate) fn gathered(
+        root: &Path,
+        config: &Config,
+        plan: &Plan,
+    ) -> (Self, Vec<anyhow::Error>) {
         let mut roster = Self { entries: BTreeMap::new(), roles: BTreeMap::new() };
+        let mut errors = Vec::new();
         for role in [Role::Validator, Role::Verifier, Role::IntegrationChecker] {
             let name = config.roles.get(&role).map_or(role.as_str(), String::as_str);
-            roster.add(root, config, name, role)?;
+            errors.extend(roster.add(root, config, name, role).err());
             roster.roles.insert(role, name.to_owned());
         }
         let names: BTreeSet<&str> = plan.tasks.iter().map(|task| task.agent.as_str()).collect();
         for name in names {
-            roster.add(root, config, name, Role::Builder)?;
+            errors.extend(roster.add(root, config, name, Role::Builder).err());
         }
-        Ok(roster)
+        (roster, errors)
+    }
+
+    /// Checks that every agent can take its role; compiles those that are in no cache.
+    pub(crate) fn unfit(&self, sandbox: &Sandbox) -> Vec<(&AgentBinding, Refused)> {
+        let entries = self.entries.values();
+        let refused = entries.filter_map(|entry| {
+            let prepared = sandbox.prepare(entry.binding.role, &entry.component);
+            Some((&entry.binding, prepared.err()?))
+        });
+        refused.collect()
     }
 
     fn add(&mut self, root: &Path, config: &Config, name: &str, role: Role) -> Result<()> {

@@ -19,6 +19,7 @@ mod render;
 mod rules;
 mod suggest;
 mod value;
+mod weak;
 
 use idumb_core::{PhaseId, Plan};
 
@@ -30,6 +31,7 @@ pub use problem::{Code, Document, Problem, Refused};
 pub use render::{Look, render, render_as};
 pub use rules::{RulesFile, read_rules};
 pub use suggest::meant;
+pub use weak::says_nothing;
 
 /// Reads a plan in the native format, `docs/plan-format.md`.
 ///
