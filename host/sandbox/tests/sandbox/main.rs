@@ -9,6 +9,7 @@ mod checking;
 mod components;
 mod exhausting;
 mod files;
+mod mutated;
 mod parts;
 mod people;
 mod stopping;

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 /// The ids of sections of a component.
 pub(crate) const CUSTOM: u8 = 0;
 pub(crate) const CORE_MODULE: u8 = 1;
+pub(crate) const CORE_INSTANCE: u8 = 2;
 pub(crate) const COMPONENT: u8 = 4;
 pub(crate) const EXPORT: u8 = 11;
 
@@ -59,4 +60,43 @@ pub(crate) fn sections(bytes: &[u8]) -> Vec<Section> {
     }
     assert_eq!(at, bytes.len(), "the last section is longer than the component");
     sections
+}
+
+/// A section as it stands in a component.
+pub(crate) fn section(id: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![id];
+    let mut left = body.len();
+    while left > 0x7f {
+        bytes.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    bytes.extend(body);
+    bytes
+}
+
+/// The component with this body in the place of that of the section.
+pub(crate) fn with_body(component: &[u8], place: &Section, body: &[u8]) -> Vec<u8> {
+    let before = &component[..place.whole.start];
+    [before, &section(place.id, body), &component[place.whole.end..]].concat()
+}
+
+/// The small agent with another module in the place of its second one, which has its code.
+pub(crate) fn with_code(module: &[u8]) -> Vec<u8> {
+    let agent = small_agent();
+    let is_module = |section: &&Section| section.id == CORE_MODULE;
+    let all = sections(agent);
+    with_body(agent, all.iter().filter(is_module).nth(1).unwrap(), module)
+}
+
+/// The small agent with a component within, that nothing instantiates.
+pub(crate) fn with_component(component: &[u8]) -> Vec<u8> {
+    [small_agent(), &section(COMPONENT, component)].concat()
+}
+
+/// The small agent with a module that is instantiated, without arguments, before its function is
+/// called: the third module.
+pub(crate) fn with_module(module: &[u8]) -> Vec<u8> {
+    let instance = section(CORE_INSTANCE, &[1, 0, 2, 0]);
+    [small_agent(), &section(CORE_MODULE, module), &instance].concat()
 }
