@@ -9,8 +9,11 @@ mod checking;
 mod components;
 mod exhausting;
 mod files;
+mod mutated;
+mod parts;
 mod people;
 mod stopping;
+mod truncated;
 mod world;
 
 use idumb_test_guests::{for_each_builder_behaviour, for_each_validator_behaviour};

@@ -18,8 +18,8 @@ use idumb_core::{
 };
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
 use idumb_sandbox::{
-    Agent, CallOptions, Candidate, Context, Desk, Ended, Limits, Outcome, Question, Sandbox, Stop,
-    Stopper,
+    Agent, Broken, CallOptions, Candidate, Context, Desk, Ended, Limits, Outcome, Question,
+    Sandbox, Stop, Stopper,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Long enough to get going, for what never ends by itself.
 pub(crate) const SHORT: Duration = Duration::from_millis(200);
+
+pub(crate) const ROLES: [Role; 4] =
+    [Role::Builder, Role::Validator, Role::Verifier, Role::IntegrationChecker];
 
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(Limits::default()).unwrap());
 
@@ -206,6 +209,27 @@ impl World {
             &self.context,
             options,
         ))
+    }
+
+    /// Has `agent` do what its role does, with `task` if that is about one.
+    pub(crate) fn call(&self, agent: &Agent, task: &Task) -> Result<(), Broken> {
+        let view = ReadView::of_base(&self.base(), everything());
+        let (context, options) = (&self.context, self.options());
+        let before = tree(&self.project());
+        let result = match agent.role() {
+            Role::Builder => self.build(agent, task).ended.result.map(drop),
+            Role::Validator => self.validate(agent, task).0.result.map(drop),
+            Role::Verifier => {
+                let tasks = std::slice::from_ref(task);
+                self.run(agent.verify(view, tasks, context, options)).result.map(drop)
+            }
+            Role::IntegrationChecker => {
+                let call = agent.check_integration(view, &task.accept, &[], context, options);
+                self.run(call).result.map(drop)
+            }
+        };
+        assert_eq!(tree(&self.project()), before, "the project was changed");
+        result
     }
 
     pub(crate) fn blobs(&self) -> Folder {
