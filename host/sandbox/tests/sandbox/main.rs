@@ -3,14 +3,19 @@
 //!
 //! Invariant: every call ends with the project's tree as it was, and with the host alive.
 
+mod alone;
 mod built_in;
 mod caching;
 mod checking;
 mod components;
+mod crowds;
 mod exhausting;
 mod files;
+mod handles;
+mod numbers;
 mod people;
 mod stopping;
+mod words;
 mod world;
 
 use idumb_test_guests::{for_each_builder_behaviour, for_each_validator_behaviour};
@@ -30,7 +35,10 @@ mod complete {
         mod tests {
             pub(super) use crate::exhausting::*;
             pub(super) use crate::files::*;
+            pub(super) use crate::handles::*;
+            pub(super) use crate::numbers::*;
             pub(super) use crate::people::*;
+            pub(super) use crate::words::*;
         }
         crate::for_each_builder_behaviour!(assert_test_exists);
     }
