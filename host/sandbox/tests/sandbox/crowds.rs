@@ -206,3 +206,51 @@ fn memory_that_is_not_there_is_not_written() {
         parts.build().assert_trap("realloc return");
     }
 }
+
+/// A module whose memories, or tables, all grow until they are refused, and the call of it.
+fn growing(items: &str, grow: impl Fn(u32) -> String, count: u32) -> String {
+    let all: String = (1..=count)
+        .map(|index| {
+            let grow = grow(index);
+            format!(
+                "(loop $again (if (i32.ne {grow} (i32.const -1)) (then
+                    (local.set $times (i32.add (local.get $times) (i32.const 1)))
+                    (br_if $again (i32.lt_u (local.get $times) (i32.const 4000))))))"
+            )
+        })
+        .collect();
+    format!("{items} (func $try (result i32) (local $times i32) {all} (local.get $times))")
+}
+
+/// Of each memory and of all together, as the limit says.
+#[test]
+fn many_memories_are_no_more_than_one() {
+    // Nothing is written to them, so that they cost no memory where nothing refuses them.
+    let grow = |index| format!("(memory.grow {index} (i32.const 16))");
+    let inside = growing(&"(memory 0)".repeat(20), grow, 20);
+    match (Parts { inside: &inside, ..Parts::default() }).ends() {
+        Ok(mebibytes) => assert!(mebibytes <= Limits::default().memory >> 20, "{mebibytes} MiB"),
+        Err(why) => assert!(why.contains("memor"), "{why}"),
+    }
+}
+
+#[test]
+fn many_memories_that_start_with_too_much_together_are_refused() {
+    let inside = format!("{} {IDLE}", "(memory 1000)".repeat(20));
+    let why = Parts { inside: &inside, ..Parts::default() }.refusal();
+    assert!(why.contains("memor"), "{why}");
+}
+
+#[test]
+fn many_tables_are_no_more_than_a_few() {
+    let grow = |index| format!("(table.grow {index} (ref.null func) (i32.const 1000))");
+    // The first is not grown: indices are from 1 here.
+    let inside = growing(&"(table 0 funcref)".repeat(41), grow, 40);
+    match (Parts { inside: &inside, ..Parts::default() }).ends() {
+        // What bounds them in all need not be what bounds each.
+        Ok(thousands) => {
+            assert!(thousands * 1000 <= 10 * Limits::default().table_elements, "{thousands}");
+        }
+        Err(why) => assert!(why.contains("table"), "{why}"),
+    }
+}
