@@ -3,13 +3,13 @@
 //! Invariant: every effect is answered by exactly one message, whatever happens in it; and
 //! the user's tree is written in [`Workshop::integrate`] and nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idumb_core::{
-    Artifact, Attempt, Blobs as _, BrokenAttempt, ChangeSet, CriterionId, Digest, Effect, Entry,
-    Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan,
+    Artifact, Attempt, Blobs as _, BrokenAttempt, Change, ChangeSet, CriterionId, Digest, Effect,
+    Entry, Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan,
     ResourceLimits, Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
@@ -274,18 +274,18 @@ impl Workshop {
             .blobs
             .keep(&mut bytes.as_slice())
             .map_err(|why| host_trouble("the change-set cannot be kept", &why))?;
+        let changes: HashMap<&str, &Change> =
+            change_set.changes.iter().map(|change| (change.path.as_str(), change)).collect();
         let mut named: Vec<String> = task.artifacts.clone();
-        for path in outcome.artifacts {
-            if !named.contains(&path) && change_set.paths().any(|changed| changed == path) {
-                named.push(path);
-            }
-        }
-        let digest_of = |path: &str| {
-            let change = change_set.changes.iter().find(|change| change.path == path)?;
-            match &change.after {
-                Some(Entry::File { digest, .. }) => Some(*digest),
-                _ => None,
-            }
+        // The agent names each once: what it answered was read so.
+        let promised: HashSet<&str> = task.artifacts.iter().map(String::as_str).collect();
+        let new = |path: &String| {
+            !promised.contains(path.as_str()) && changes.contains_key(path.as_str())
+        };
+        named.extend(outcome.artifacts.into_iter().filter(new));
+        let digest_of = |path: &str| match &changes.get(path)?.after {
+            Some(Entry::File { digest, .. }) => Some(*digest),
+            _ => None,
         };
         Ok(SealedAttempt {
             change_set: digest,

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 pub enum Limit {
     /// Bytes of all files in the upper together.
     Bytes,
-    /// Files, directories and links in the upper.
+    /// Files, directories and links in the upper, and further names of them.
     Files,
     /// Files open at once.
     OpenFiles,
     /// Names in a path.
     Depth,
-    /// Entries of one listing, and of one directory that is renamed.
+    /// Entries of all listings that are held, and of one directory that is renamed.
     Listing,
     /// Bytes of one name.
     NameLength,

@@ -319,16 +319,15 @@ impl FileNode {
         Ok(())
     }
 
-    /// Counts names; returns how many there are now.
-    pub(crate) fn add_name(&self) -> u64 {
-        let mut state = self.write();
-        state.names += 1;
-        state.names
+    pub(crate) fn add_name(&self) {
+        self.write().names += 1;
     }
 
-    pub(crate) fn remove_name(&self) {
+    /// Counts one name less; returns how many are left.
+    pub(crate) fn remove_name(&self) -> u64 {
         let mut state = self.write();
         state.names = state.names.saturating_sub(1);
+        state.names
     }
 
     pub(crate) fn names(&self) -> u64 {

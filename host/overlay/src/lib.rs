@@ -40,6 +40,7 @@ pub use handle::FileHandle;
 pub use integrate::on_integration_step;
 pub use integrate::{Conflict, IntegrateError, Integrated, check, integrate};
 pub use node::NodeId;
+pub use ops::Listing;
 pub use quota::{Quota, Usage};
 pub use seal::{SealError, Sealed};
 pub use view::{DirEntry, OpenFlags, Opened, ReadView, Stat, WorkView};

@@ -12,4 +12,5 @@ mod remove;
 mod rename;
 mod stat;
 
+pub use list::Listing;
 pub(crate) use make_link::leads_inside;

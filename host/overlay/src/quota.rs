@@ -18,13 +18,13 @@ pub(crate) const PATH_MAX: usize = 4095;
 pub struct Quota {
     /// Logical bytes of all files in the upper together.
     pub bytes: u64,
-    /// Files, directories and links in the upper.
+    /// Files, directories and links in the upper, and further names of files and links.
     pub files: u64,
     /// Files open at once.
     pub open_files: u64,
     /// Names in the longest path that the attempt may make.
     pub depth: usize,
-    /// Entries of one listing, and of one directory that is renamed.
+    /// Entries of all listings that are held, and of one directory that is renamed.
     pub listing: usize,
 }
 
@@ -39,7 +39,7 @@ impl Default for Quota {
 pub struct Usage {
     /// Logical bytes in the upper.
     pub bytes: u64,
-    /// Files, directories and links in the upper.
+    /// Files, directories and links in the upper, and further names of files and links.
     pub files: u64,
     /// Files open.
     pub open_files: u64,
@@ -54,6 +54,7 @@ pub(crate) struct Meter {
     bytes: AtomicU64,
     files: AtomicU64,
     open_files: AtomicU64,
+    listed: AtomicU64,
     refused: [AtomicU64; Limit::ALL.len()],
 }
 
@@ -64,6 +65,7 @@ impl Meter {
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
             open_files: AtomicU64::new(0),
+            listed: AtomicU64::new(0),
             refused: Default::default(),
         }
     }
@@ -121,6 +123,15 @@ impl Meter {
 
     pub(crate) fn close(&self) {
         self.open_files.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Charges for a listing of so many entries, until it is dropped.
+    pub(crate) fn hold_listing(&self, entries: usize) -> Result<(), FsError> {
+        self.take(Limit::Listing, &self.listed, entries as u64)
+    }
+
+    pub(crate) fn drop_listing(&self, entries: usize) {
+        self.listed.fetch_sub(entries as u64, Ordering::Relaxed);
     }
 
     /// Checks a path that is to be made.

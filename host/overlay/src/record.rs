@@ -14,6 +14,9 @@ const DENIALS: usize = 256;
 /// How many absent names of one directory are kept before the directory counts as listed.
 const ABSENT_NAMES: u32 = 1024;
 
+/// How many absent names are kept in all before a directory counts as listed at the first.
+const ABSENT_IN_ALL: u32 = 1 << 16;
+
 /// The longest path kept in a denial; longer ones are cut.
 const DENIAL_PATH: usize = 1024;
 
@@ -23,7 +26,10 @@ pub(crate) struct Recorder(Mutex<Records>);
 #[derive(Debug, Default)]
 struct Records {
     reads: BTreeMap<String, Seen>,
+    /// By directory: how many absent names were asked for; `ABSENT_NAMES`: it counts as listed.
     absent: HashMap<String, u32>,
+    /// How many of them are in `reads`.
+    absent_kept: u32,
     denials: BTreeMap<(Capability, String, &'static str), (DenialReason, u32)>,
     dropped: u64,
 }
@@ -106,13 +112,19 @@ impl Records {
         if *count >= ABSENT_NAMES {
             return;
         }
-        *count += 1;
+        let kept = *count;
+        let full = self.absent_kept >= ABSENT_IN_ALL;
+        *count = if full { ABSENT_NAMES } else { *count + 1 };
         if *count < ABSENT_NAMES {
+            self.absent_kept += 1;
             self.reads.insert(path.to_owned(), Seen::Absent);
             return;
         }
         let dir = dir.to_owned();
-        self.reads.retain(|path, seen| *seen != Seen::Absent || parent(path) != dir);
+        if kept > 0 {
+            self.reads.retain(|path, seen| *seen != Seen::Absent || parent(path) != dir);
+            self.absent_kept -= kept;
+        }
         self.reads.insert(dir, Seen::Listing);
     }
 }
@@ -134,6 +146,24 @@ mod tests {
             record.reads.iter().map(|read| (read.path.as_str(), read.seen)).collect();
         assert_eq!(reads, [("src", Seen::Listing), ("src/kept", Seen::Metadata)]);
         assert_eq!(record.stale_read(&BTreeSet::from(["src/7"])), Some(("src", "src/7")));
+    }
+
+    #[test]
+    fn absent_names_in_directories_without_end_are_bounded_too() {
+        let recorder = Recorder::default();
+        let (dirs, names) = (200, ABSENT_NAMES - 1);
+        for dir in 0..dirs {
+            for name in 0..names {
+                recorder.saw(&format!("{dir}/{name}"), Seen::Absent);
+            }
+        }
+        let record = recorder.to_record();
+        assert!(record.reads.len() < 70_000, "{}", record.reads.len());
+        // Nothing that was asked for is forgotten.
+        for path in ["0/7", "199/7", "199/1022"] {
+            assert!(record.stale_read(&BTreeSet::from([path])).is_some(), "{path}");
+        }
+        assert_eq!(record.stale_read(&BTreeSet::from(["200/7"])), None);
     }
 
     #[test]

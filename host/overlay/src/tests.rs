@@ -221,7 +221,7 @@ pub(crate) fn names(view: &ReadView, path: &str) -> Vec<String> {
     let Opened::Dir(node) = view.open(view.root(), path, true, flags).unwrap() else {
         panic!("{path} is no directory");
     };
-    view.read_dir(node).unwrap().into_iter().map(|entry| entry.name).collect()
+    view.read_dir(node).unwrap().map(|entry| entry.name).collect()
 }
 
 /// The names and kinds in a directory, as text.

@@ -34,6 +34,15 @@ pub(crate) use idumb::agent::{change_set, decisions, evidence, report, types};
 /// The longest message of an agent that is kept, in bytes.
 const MESSAGE_BYTES: usize = 16 << 10;
 
+/// The most choices of one question.
+const CHOICES: usize = 20;
+
+/// Bytes of the longest id of a choice. It cannot be cut as words can: it is what is answered.
+const CHOICE_ID_BYTES: usize = 200;
+
+/// Bytes of the longest words of a choice that are kept.
+const CHOICE_BYTES: usize = 200;
+
 impl types::Host for Guest {}
 
 impl report::Host for Guest {
@@ -144,17 +153,23 @@ impl decisions::Host for Guest {
             return Err(LimitBroken(format!("it asked more than {most} questions")).into());
         }
         self.questions += 1;
-        let choices: Vec<Choice> = question
-            .choices
-            .into_iter()
-            .map(|choice| Choice { id: choice.id, text: shorten(&choice.text, 200) })
-            .collect();
-        let mut ids: Vec<&str> = choices.iter().map(|choice| choice.id.as_str()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if choices.is_empty() || choices.len() > 20 || ids.len() != choices.len() {
+        let offered = &question.choices;
+        // Counted first: what is refused is not worth sorting.
+        if offered.is_empty() || offered.len() > CHOICES {
             return Ok(Err(decisions::Refusal::Invalid));
         }
+        let mut ids: Vec<&str> = offered.iter().map(|choice| choice.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let too_long = ids.iter().any(|id| id.len() > CHOICE_ID_BYTES);
+        if too_long || ids.len() != offered.len() {
+            return Ok(Err(decisions::Refusal::Invalid));
+        }
+        let choices = question
+            .choices
+            .into_iter()
+            .map(|choice| Choice { id: choice.id, text: shorten(&choice.text, CHOICE_BYTES) })
+            .collect();
         let text = shorten(&question.text, MESSAGE_BYTES);
         let answer = self.desk.ask(Question { text, choices }).await;
         Ok(answer.ok_or(decisions::Refusal::Unattended))

@@ -3,7 +3,9 @@
 //! Invariant: every path goes to the view, whose gate decides; nothing here opens a file
 //! of the host by itself, and a write on a reading view ends in `read-only`.
 
-use idumb_overlay::{DirEntry, FileHandle, FsError, NodeId, OpenFlags, Opened, Stat, WorkView};
+use idumb_overlay::{
+    self as overlay, FileHandle, FsError, NodeId, OpenFlags, Opened, Stat, WorkView,
+};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError as WasiError, FsResult};
@@ -57,7 +59,7 @@ struct Start<'a> {
 }
 
 /// What stands behind a guest's `directory-entry-stream`.
-struct Listing(std::vec::IntoIter<DirEntry>);
+struct Listing(overlay::Listing);
 
 type Descriptor = Resource<types::Descriptor>;
 
@@ -237,7 +239,7 @@ impl types::HostDescriptor for FileHost<'_> {
         let start = self.dir(&fd)?;
         let entries = start.files.view().read_dir(start.dir);
         let entries = entries.map_err(|error| self.refused(error))?;
-        let key = self.table.push(Listing(entries.into_iter()))?;
+        let key = self.table.push(Listing(entries))?;
         Ok(Resource::new_own(key.rep()))
     }
 

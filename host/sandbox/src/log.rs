@@ -65,14 +65,19 @@ impl LogBook {
 
     fn print(&self, source: Source, bytes: &[u8]) {
         let mut pages = self.pages();
-        for byte in bytes {
-            let max = pages.max_bytes;
+        let max = pages.max_bytes;
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (piece, ends) = match piece.strip_suffix(b"\n") {
+                Some(piece) => (piece, true),
+                None => (piece, false),
+            };
             let partial = &mut pages.partial[source as usize];
-            if *byte == b'\n' {
+            // One byte more than is kept, so that it shows that there was more.
+            let room = (max + 1).saturating_sub(partial.len());
+            partial.extend_from_slice(&piece[..piece.len().min(room)]);
+            if ends {
                 let line = std::mem::take(partial);
                 pages.push(source.level(), &String::from_utf8_lossy(&line));
-            } else if partial.len() <= max {
-                partial.push(*byte);
             }
         }
     }

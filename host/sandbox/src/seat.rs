@@ -86,13 +86,17 @@ impl Seat {
     }
 }
 
+/// Handles on the guest's side at once: a call lends one for each that it names, and a component
+/// may have resources of its own, of which this is the only bound.
+const COMPONENT_HANDLES: usize = 100_000;
+
 /// A store for one call: bounded by its seat's limits, and stopped where it computes.
 pub(crate) fn store<T: Seated + Send + 'static>(engine: &Engine, state: T) -> Store<T> {
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.seat().limiter);
-    let Limits { host_call_bytes, handles, .. } = store.data_mut().seat().limits;
+    let host_call_bytes = store.data_mut().seat().limits.host_call_bytes;
     store.set_hostcall_fuel(host_call_bytes);
-    store.set_max_component_handles(handles);
+    store.set_max_component_handles(COMPONENT_HANDLES);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut context| context.data_mut().seat().tick());
     store

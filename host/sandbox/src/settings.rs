@@ -51,6 +51,8 @@ pub(crate) fn code() -> Config {
     // Nobody is shown a guest's stack, and without these tables there is a sixth less to load.
     config.generate_address_map(false);
     config.native_unwind_info(false);
+    // People are told the cause of a trap. A guest's stack, without names, says nothing more.
+    config.wasm_backtrace_max_frames(None);
     // A memory of 32 bits is reserved whole, so that no access needs a check.
     config.memory_reservation(4 << 30);
     // A new instance maps the memory that it starts with, and copies a page when it writes.

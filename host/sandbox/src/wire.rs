@@ -2,6 +2,8 @@
 //!
 //! Invariant: an agent's numbers, words and lists are bounded before they become ours.
 
+use std::collections::HashSet;
+
 use idumb_core::{
     Criterion, CriterionId, EvidenceId, Failure, FailureKind, Finding, Link, Step, Task, Unmet,
     Verdict,
@@ -13,6 +15,8 @@ use crate::{Completed, Context, Outcome};
 
 const NOTE_BYTES: usize = 4096;
 const MAX_ITEMS: usize = 10_000;
+/// Bytes of the longest path that a view makes: a longer one names nothing.
+const PATH_BYTES: usize = 4095;
 
 fn json(args: &serde_json::Map<String, serde_json::Value>) -> String {
     serde_json::Value::Object(args.clone()).to_string()
@@ -100,8 +104,16 @@ pub(crate) fn outcome(outcome: types::Outcome) -> Outcome {
             types::Completion::AlreadyDone => Completed::AlreadyDone,
         },
         summary: shorten(&outcome.summary, NOTE_BYTES),
-        artifacts: outcome.artifacts.into_iter().take(MAX_ITEMS).collect(),
+        artifacts: paths(outcome.artifacts),
     }
+}
+
+/// The different ones that can be paths; a cut one would be another path.
+fn paths(mut paths: Vec<String>) -> Vec<String> {
+    paths.truncate(MAX_ITEMS);
+    let mut known = HashSet::new();
+    paths.retain(|path| path.len() <= PATH_BYTES && known.insert(path.clone()));
+    paths
 }
 
 pub(crate) fn failure(failure: types::Failure) -> Failure {

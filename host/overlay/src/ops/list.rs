@@ -1,23 +1,76 @@
 //! Listing a directory: the base's names, under what the attempt made and took away.
 //!
-//! Invariant: a listing has exactly the names that a look-up of each would find.
+//! Invariant: a listing has exactly the names that a look-up of each would find; it is charged to
+//! the view for as long as it is held.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use idumb_core::Seen;
 
 use crate::base::{Kind, join};
 use crate::gate::Sight;
 use crate::node::{Child, NodeId};
+use crate::quota::Meter;
 use crate::view::{Call, DirEntry};
 use crate::{FsError, ReadView};
+
+/// The entries of a directory, as they were when they were asked for. Iterating takes them out.
+pub struct Listing {
+    entries: std::vec::IntoIter<DirEntry>,
+    charged: usize,
+    meter: Arc<Meter>,
+}
+
+impl Iterator for Listing {
+    type Item = DirEntry;
+
+    fn next(&mut self) -> Option<DirEntry> {
+        self.entries.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.entries.size_hint()
+    }
+}
+
+/// What is left of it.
+impl Deref for Listing {
+    type Target = [DirEntry];
+
+    fn deref(&self) -> &[DirEntry] {
+        self.entries.as_slice()
+    }
+}
+
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&**self).finish()
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.meter.drop_listing(self.charged);
+    }
+}
 
 impl ReadView {
     /// The entries of a directory that may be seen, sorted by name, without `.` and `..`.
     ///
     /// # Errors
-    /// `Quota` if there are more than the view hands out at once; any error of reading the base.
-    pub fn read_dir(&self, node: NodeId) -> Result<Vec<DirEntry>, FsError> {
+    /// `Quota` if there are more than the view hands out, with what is held of other listings; any
+    /// error of reading the base.
+    pub fn read_dir(&self, node: NodeId) -> Result<Listing, FsError> {
+        let entries = self.entries(node)?;
+        let (charged, meter) = (entries.len(), Arc::clone(&self.0.meter));
+        meter.hold_listing(charged)?;
+        Ok(Listing { entries: entries.into_iter(), charged, meter })
+    }
+
+    fn entries(&self, node: NodeId) -> Result<Vec<DirEntry>, FsError> {
         let mut call = self.0.call("read-dir");
         if !call.tree.dir(node)?.live {
             return Ok(Vec::new());

@@ -47,9 +47,12 @@ impl WorkView {
         call.require_room(dir, &name)?;
         self.upper.require_open()?;
         call.saw(&child, Seen::Content);
+        // A name is kept in memory as a file is, so it is charged as one.
+        let meter = &self.upper.meter;
         match &child {
             Child::File(file) if file.names() >= NAMES => return Err(FsError::TooManyLinks),
             Child::File(file) => {
+                meter.add_file()?;
                 file.add_name();
             }
             Child::Link(link) => {
@@ -58,6 +61,7 @@ impl WorkView {
                     if state.names >= NAMES {
                         return Err(FsError::TooManyLinks);
                     }
+                    meter.add_file()?;
                     state.names += 1;
                     Ok(())
                 })?;

@@ -71,12 +71,15 @@ impl Call<'_> {
                     file.remember_before(&self.shared.base)?;
                 }
                 self.tree.detach(dir, name)?;
-                file.remove_name();
+                self.give_back_name(file.remove_name());
             }
             Child::Link(link) => {
                 self.saw(child, Seen::Content);
                 self.tree.detach(dir, name)?;
-                link.change(|state| state.names = state.names.saturating_sub(1));
+                self.give_back_name(link.change(|state| {
+                    state.names = state.names.saturating_sub(1);
+                    state.names
+                }));
             }
             // A change-set could not say what was deleted, nor put it back.
             Child::Other(_) => {
@@ -86,6 +89,13 @@ impl Call<'_> {
             Child::Dir(_) => return Err(FsError::IsDirectory),
         }
         Ok(())
+    }
+
+    /// A further name was charged when it was made; the first one is part of what it names.
+    fn give_back_name(&self, left: u64) {
+        if left > 0 {
+            self.shared.meter.remove_file();
+        }
     }
 
     /// Takes away a directory that must be empty.

@@ -267,6 +267,15 @@ fn quotas_refuse() {
     view.unlink(root, "a").unwrap();
     let usage = view.usage();
     assert_eq!((usage.bytes, usage.files, usage.open_files), (0, 1, 0));
+    // A further name is charged, wherever it is moved, until it goes.
+    write(&view, "x", "").unwrap();
+    view.link(root, "x", false, root, "y").unwrap();
+    view.rename(root, "y", root, "z").unwrap();
+    assert_eq!(view.usage().files, 3);
+    fails(view.link(root, "z", false, root, "y"), "Quota");
+    view.unlink(root, "x").unwrap();
+    view.unlink(root, "z").unwrap();
+    assert_eq!(view.usage().files, 1);
     project.add(&[("m/1", ""), ("m/2", ""), ("m/3", ""), ("m/4", ""), ("m/5", "")]);
     let Opened::Dir(m) = view.open(root, "m", true, OpenFlags::READ).unwrap() else { panic!() };
     fails(view.read_dir(m), "Quota");
@@ -274,7 +283,7 @@ fn quotas_refuse() {
     fails(view.stat(root, &"./".repeat(2100), true), "NameTooLong");
     let expected = [
         (Limit::Bytes, 1000, 3),
-        (Limit::Files, 3, 1),
+        (Limit::Files, 3, 2),
         (Limit::OpenFiles, 2, 1),
         (Limit::Depth, 2, 1),
         (Limit::Listing, 4, 1),

@@ -7,7 +7,9 @@ use idumb_core::{Examination, Finding, Judgement, Task, Trouble, Verdict};
 use idumb_sandbox::{Broken, Ended};
 use serde_json::json;
 
-use crate::world::{SHORT, World, criterion, misbehaving_validator, task};
+use crate::world::{
+    SHORT, World, assert_a_good_agent_works, criterion, misbehaving_validator, task,
+};
 
 fn world() -> World {
     World::new(&[("src/lib.rs", "pub mod lib;\n"), ("not-granted.txt", ""), (".env", "SECRET")])
@@ -114,6 +116,21 @@ pub(crate) fn flood_findings() {
     let judgement = Examination { findings, evidence: ended.evidence }
         .judge(task.accept.iter().map(|criterion| &criterion.id));
     assert_ne!(judgement.verdict, Verdict::Pass);
+}
+
+/// A finding under an id that cannot be one is dropped; evidence under one is none.
+#[test]
+pub(crate) fn find_under_long_names() {
+    let (task, ended) = call("find_under_long_names");
+    let findings = ended.result.unwrap();
+    let asked: Vec<&str> = task.accept.iter().map(|criterion| criterion.id.as_str()).collect();
+    let found: Vec<&str> = findings.iter().map(|finding| finding.criterion.as_str()).collect();
+    assert_eq!(found, asked);
+    for finding in &findings {
+        assert!(finding.evidence.iter().all(|id| id.as_str().len() <= 64), "a long id was kept");
+    }
+    assert_rejected("find_under_long_names", "did not record");
+    assert_a_good_agent_works();
 }
 
 #[test]

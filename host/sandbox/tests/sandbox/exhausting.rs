@@ -8,7 +8,8 @@ use idumb_core::{Task, Trouble};
 use idumb_overlay::Quota;
 use idumb_sandbox::{Broken, Limits};
 
-use crate::world::{Attempt, SHORT, World, task};
+use crate::alone::alone;
+use crate::world::{SHORT, World, assert_a_good_agent_works, task};
 
 fn world() -> World {
     World::new(&[("open.txt", "for everybody\n"), ("out/keep", "")])
@@ -18,35 +19,22 @@ fn doing(what: &str, path: &str) -> Task {
     task(&["open.txt"], &["out/**"], &[("do", what), ("path", path)])
 }
 
-fn assert_stopped(attempt: &Attempt) {
-    assert_eq!(attempt.ended.result.as_ref().unwrap_err(), &Broken::Stopped);
-}
-
-fn assert_trap(attempt: &Attempt, because: &str) {
-    match &attempt.ended.result {
-        Err(Broken::Trouble(Trouble::Trap { message })) => {
-            assert!(message.contains(because), "{message}")
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 pub(crate) fn loop_forever() {
     let world = world().stopped_after(SHORT);
-    assert_stopped(&world.misbehave(&doing("loop_forever", "")));
+    world.misbehave(&doing("loop_forever", "")).assert_stopped();
 }
 
 #[test]
 pub(crate) fn loop_in_host_calls() {
     let world = world().stopped_after(SHORT);
-    assert_stopped(&world.misbehave(&doing("loop_in_host_calls", "")));
+    world.misbehave(&doing("loop_in_host_calls", "")).assert_stopped();
 }
 
 #[test]
 pub(crate) fn sleep_forever() {
     let world = world().stopped_after(SHORT);
-    assert_stopped(&world.misbehave(&doing("sleep_forever", "")));
+    world.misbehave(&doing("sleep_forever", "")).assert_stopped();
 }
 
 #[test]
@@ -61,13 +49,13 @@ pub(crate) fn grow_memory() {
 #[test]
 pub(crate) fn recurse_forever() {
     let attempt = world().misbehave(&doing("recurse_forever", ""));
-    assert_trap(&attempt, "");
+    attempt.assert_trap("");
 }
 
 #[test]
 pub(crate) fn panic_aloud() {
     let attempt = world().misbehave(&doing("panic_aloud", ""));
-    assert_trap(&attempt, "aborted");
+    attempt.assert_trap("aborted");
     let said = |text: &str| attempt.ended.log.iter().any(|line| line.message.contains(text));
     assert!(said("it was too much"), "{:?}", attempt.ended.log);
 }
@@ -75,7 +63,7 @@ pub(crate) fn panic_aloud() {
 #[test]
 pub(crate) fn exit_early() {
     // WASI 0.2 tells success from failure, and no more.
-    assert_trap(&world().misbehave(&doing("exit_early", "")), "it called exit(1)");
+    world().misbehave(&doing("exit_early", "")).assert_trap("it called exit(1)");
 }
 
 #[test]
@@ -106,6 +94,16 @@ pub(crate) fn many_files() {
 }
 
 #[test]
+pub(crate) fn many_names() {
+    let mut world = world();
+    world.quota.files = 50;
+    let attempt = world.misbehave(&doing("many_names", "out"));
+    // One is for the file itself.
+    assert_eq!(attempt.summary(), "49; QuotaExceeded");
+    assert_a_good_agent_works();
+}
+
+#[test]
 pub(crate) fn deep_directories() {
     let attempt = world().misbehave(&doing("deep_directories", "out"));
     let (depth, end) = attempt.summary().split_once("; ").unwrap();
@@ -127,6 +125,19 @@ pub(crate) fn flood_log() {
     assert!(log.last().unwrap().message.contains("dropped"), "{:?}", log.last());
     let told = world.desk.lines.lock().unwrap().len();
     assert!(told <= limits.log_lines, "{told} lines");
+}
+
+#[test]
+pub(crate) fn lines_without_end() {
+    alone("exhausting::lines_without_end", || {
+        let attempt = world().misbehave(&doing("lines_without_end", ""));
+        assert_eq!(attempt.summary(), "printed it all");
+        let [out, error] = &*attempt.ended.log else { panic!("{} lines", attempt.ended.log.len()) };
+        for line in [out, error] {
+            assert!(line.message.ends_with("[idumb: cut]"), "{:?}", line.message.get(..20));
+            assert!(line.message.len() < 5000, "{} bytes", line.message.len());
+        }
+    });
 }
 
 #[test]

@@ -3,17 +3,22 @@
 //!
 //! Invariant: every call ends with the project's tree as it was, and with the host alive.
 
+mod alone;
 mod built_in;
 mod caching;
 mod checking;
 mod components;
+mod crowds;
 mod exhausting;
 mod files;
+mod handles;
 mod mutated;
+mod numbers;
 mod parts;
 mod people;
 mod stopping;
 mod truncated;
+mod words;
 mod world;
 
 use idumb_test_guests::{for_each_builder_behaviour, for_each_validator_behaviour};
@@ -33,7 +38,10 @@ mod complete {
         mod tests {
             pub(super) use crate::exhausting::*;
             pub(super) use crate::files::*;
+            pub(super) use crate::handles::*;
+            pub(super) use crate::numbers::*;
             pub(super) use crate::people::*;
+            pub(super) use crate::words::*;
         }
         crate::for_each_builder_behaviour!(assert_test_exists);
     }

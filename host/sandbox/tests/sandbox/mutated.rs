@@ -70,7 +70,7 @@ impl Tally {
     /// Without this, that all were refused would go unnoticed.
     fn assert_some_of_each(&self) {
         if std::env::var_os("IDUMB_MUTATED_CASES").is_none() {
-            assert!(self.refused > 10 && self.answered > 5 && self.broken > 5, "{self:?}");
+            assert!(self.refused > 10 && self.answered > 5 && self.broken > 2, "{self:?}");
         }
     }
 }

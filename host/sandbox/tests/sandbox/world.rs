@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use idumb_core::{
     AccessRecord, Blobs, ChangeSet, Criterion, CriterionId, Denial, Digest, Feedback, Finding,
-    Grants, Link, LogLine, PhaseId, ResourceLimits, Role, RunId, Step, Task, TaskId,
+    Grants, Link, LogLine, PhaseId, ResourceLimits, Role, RunId, Step, Task, TaskId, Trouble,
 };
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
 use idumb_sandbox::{
     Agent, Broken, CallOptions, Candidate, Context, Desk, Ended, Limits, Outcome, Question,
     Sandbox, Stop, Stopper,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 /// Long enough for whatever ends by itself.
@@ -237,7 +237,31 @@ impl World {
     }
 }
 
+/// Asserts that the host is none the worse for what it has been through.
+pub(crate) fn assert_a_good_agent_works() {
+    let world = World::new(&[]);
+    let mut task = task(&[], &["good.txt"], &[]);
+    task.steps = vec![step("write", json!({"path": "good.txt", "content": "good\n"}))];
+    let changes = world.build(builder(), &task).changes(&world);
+    assert_eq!(changes.paths().collect::<Vec<_>>(), ["good.txt"]);
+}
+
 impl Attempt {
+    /// Asserts that it crashed or was ended, for a reason with these words in it.
+    pub(crate) fn assert_trap(&self, because: &str) {
+        match &self.ended.result {
+            Err(Broken::Trouble(Trouble::Trap { message })) => {
+                assert!(message.contains(because), "{message}")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Asserts that it went on until its stop was given.
+    pub(crate) fn assert_stopped(&self) {
+        assert_eq!(self.ended.result.as_ref().unwrap_err(), &Broken::Stopped);
+    }
+
     /// What the agent says that it did.
     pub(crate) fn summary(&self) -> &str {
         &self.ended.result.as_ref().expect("an outcome").summary

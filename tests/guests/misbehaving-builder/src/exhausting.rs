@@ -44,6 +44,22 @@ pub(crate) fn many_files(task: &Task, _: &Context) -> Answer {
     Ok(Outcome::done("1000000; no end"))
 }
 
+/// Gives one file in `path` further names, each as long as a name can be.
+pub(crate) fn many_names(task: &Task, _: &Context) -> Answer {
+    let path = option(task, "path")?;
+    let first = format!("{path}/first");
+    File::create(&first).map_err(Failure::from)?;
+    for number in 0..60_000 {
+        // A name that is moved is still a name.
+        let (made, kept) = (format!("{path}/made"), format!("{path}/{number:0>255}"));
+        let named = fs::hard_link(&first, &made).and_then(|()| fs::rename(&made, kept));
+        if let Err(error) = named {
+            return Ok(Outcome::done(format!("{number}; {}", why(&error))));
+        }
+    }
+    Ok(Outcome::done("60000; no end"))
+}
+
 /// Makes a directory in a directory in `path`, and so on.
 pub(crate) fn deep_directories(task: &Task, _: &Context) -> Answer {
     let mut path = option(task, "path")?.to_owned();
@@ -127,6 +143,18 @@ pub(crate) fn flood_log(_: &Task, _: &Context) -> Answer {
         log::info("again");
     }
     Ok(Outcome::done("said it all"))
+}
+
+/// Prints a line without end on standard output, and another on standard error.
+pub(crate) fn lines_without_end(_: &Task, _: &Context) -> Answer {
+    let piece = vec![b'x'; 64 << 10];
+    let (out, error) = (wasip2::cli::stdout::get_stdout(), wasip2::cli::stderr::get_stderr());
+    for _ in 0..8_000 {
+        for stream in [&out, &error] {
+            stream.write(&piece).map_err(|_| Failure::invalid("it is refused"))?;
+        }
+    }
+    Ok(Outcome::done("printed it all"))
 }
 
 /// Tells of its progress a million times.

@@ -7,7 +7,11 @@
 mod list;
 mod exhausting;
 mod files;
+mod handles;
+mod numbers;
 mod people;
+mod wasi;
+mod words;
 
 use std::io;
 
@@ -29,7 +33,7 @@ idumb_agent::builder!(Misbehaving);
 macro_rules! dispatch {
     ($($name:ident)*) => {
         fn behave(task: &Task, context: &Context) -> Answer {
-            use {exhausting::*, files::*, people::*};
+            use {exhausting::*, files::*, handles::*, numbers::*, people::*, words::*};
             match option(task, "do")? {
                 $(stringify!($name) => $name(task, context),)*
                 other => Err(Failure::unsupported(format!("there is no behaviour `{other}`"))),
@@ -43,6 +47,11 @@ for_each_builder_behaviour!(dispatch);
 fn option<'a>(task: &'a Task, name: &str) -> Result<&'a str, Failure> {
     let missing = || Failure::invalid(format!("the option `{name}` is missing"));
     task.option(name).ok_or_else(missing)
+}
+
+/// For an option that is no number.
+fn number(error: std::num::ParseIntError) -> Failure {
+    Failure::invalid(error.to_string())
 }
 
 /// How something ended that the sandbox may refuse.

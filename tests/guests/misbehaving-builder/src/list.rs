@@ -26,10 +26,32 @@ macro_rules! for_each_builder_behaviour {
             recurse_forever
             panic_aloud
             exit_early
+            many_names
             flood_log
+            lines_without_end
             flood_progress
             huge_outcome
             aliased_outcome
+            many_pollables
+            many_streams
+            many_folders
+            many_listings
+            wait_for_ever
+            poll_again_and_again
+            stream_never_read
+            stream_never_flushed
+            random_without_end
+            times_without_end
+            zeroes_without_end
+            skip_and_splice
+            far_offsets
+            list_of_4_gib
+            aliased_choices
+            huge_words
+            long_choice
+            many_choices
+            many_questions
+            long_artifacts
             disguised_words
             ask
             remember

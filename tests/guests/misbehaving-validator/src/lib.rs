@@ -148,6 +148,15 @@ fn flood_findings(task: &Task) -> Answer {
     Ok(findings)
 }
 
+/// Passes under ids of a MiB each, of the criterion and of the evidence.
+fn find_under_long_names(task: &Task) -> Answer {
+    let long = "c".repeat(1 << 20);
+    let seen = observe(option(task, "path")?)?;
+    let mut findings = passes(task, || Ok(vec![long.clone()]))?;
+    findings.push(Finding::pass(long.clone(), seen, long.clone()));
+    Ok(findings)
+}
+
 #[expect(clippy::panic, reason = "it is to crash")]
 fn crash(_: &Task) -> Answer {
     panic!("no verdict");

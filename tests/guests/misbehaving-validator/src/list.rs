@@ -18,6 +18,7 @@ macro_rules! for_each_validator_behaviour {
             write_in_view
             observe_too_much
             flood_findings
+            find_under_long_names
             crash
             never_answer
         }
