@@ -33,6 +33,8 @@ pub(crate) enum Command {
     ExecutePhase(ExecutePhase),
     /// Say what is wrong with a phase's plan, its agents and its grants, without running it
     Check(Check),
+    /// Check a phase's criteria again, on the tree as it is now
+    VerifyWork(VerifyWork),
     /// Show where a phase's latest run stands
     Status(Status),
     /// Bring the run that is going on to rest; --resume goes on with it
@@ -232,6 +234,20 @@ pub(crate) struct Check {
     /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Checks the criteria of the tasks that are done, and those of earlier phases, on the files as
+/// they are now: `pass`, `partial` (what was checked holds, but tasks are open or only a person can
+/// judge) or `fail` (V003: a criterion does not hold; V004: one of an earlier phase does not hold
+/// any more). V001: nothing was done; V002: nothing can be checked.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 pass, 20 partial, 14 fail, 2 for V001 and V002.")]
+pub(crate) struct VerifyWork {
+    /// The phase's number or name [default: that of the latest run]
+    pub(crate) phase: Option<String>,
 
     #[command(flatten)]
     pub(crate) output: Output,

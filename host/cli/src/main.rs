@@ -27,6 +27,7 @@ mod roster;
 mod scratch;
 mod steer;
 mod text;
+mod verify_work;
 mod workshop;
 
 use std::io::Write as _;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,
         Command::Check(args) => args.output.format,
+        Command::VerifyWork(args) => args.output.format,
         Command::Log(args) => args.output.format,
         Command::Diff(args) => args.output.format,
         Command::Replay(args) => args.output.format,
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::ExecutePhase(args) => execute::execute_phase(project, args, clock),
         Command::Check(args) => check::check(project, args),
+        Command::VerifyWork(args) => verify_work::verify(project, args),
         Command::Status(args) => look::status(project, args),
         Command::Pause(args) => steer::pause(project, args),
         Command::Cancel(args) => steer::cancel(project, args, clock),
