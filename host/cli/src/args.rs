@@ -49,9 +49,45 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show a recorded run as it went, in the live display
     Replay(Replay),
+    /// Make a project: `idumb.toml` and a first phase that runs as it is
+    Init(Init),
+    /// Say what this machine can and cannot do, each with its fix
+    Doctor,
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; it must be there
+        folder: PathBuf,
+    },
     /// Use the sandbox by itself, without a phase
     #[command(subcommand)]
     Sandbox(SandboxCommand),
+}
+
+/// Makes `idumb.toml` and `.idumb/phases/1-first/plan.toml`. Changes nothing that is there.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where [default: the current folder, or -C DIR]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Make the example instead: a small HTTP server, built in two phases
+    #[arg(long)]
+    pub(crate) demo: bool,
+
+    /// Write command files for this tool too, so that `/idumb:execute-phase` works there
+    #[arg(long, value_enum)]
+    pub(crate) host: Option<AgentHost>,
+}
+
+/// A tool that reads commands from a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AgentHost {
+    Opencode,
+    Claude,
 }
 
 #[derive(Debug, Subcommand)]
@@ -172,7 +208,7 @@ pub(crate) struct ExecutePhase {
     pub(crate) phase: Option<String>,
 
     /// Who decides [default: interactive]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, env = "IDUMB_MODE")]
     pub(crate) mode: Option<ModeArg>,
 
     /// Show batches, agents, grants and reasons, and run no agent
@@ -180,20 +216,21 @@ pub(crate) struct ExecutePhase {
     pub(crate) dry_run: bool,
 
     /// The most tasks in a batch [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", env = "IDUMB_BATCH_SIZE")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) batch_size: Option<u32>,
 
     /// How long one attempt of a task may take, such as `90s` or `10m` [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "IDUMB_TIMEOUT")]
     pub(crate) timeout: Option<Duration>,
 
     /// How long the whole phase may take before it is paused [default: as long as it takes]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "IDUMB_PHASE_TIMEOUT")]
     pub(crate) phase_timeout: Option<Duration>,
 
     /// Rules and policy of your own: what auto mode decides, and what nobody may touch;
     /// they come before those of `idumb.toml`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "IDUMB_RULES")]
     pub(crate) rules: Option<PathBuf>,
 
     /// Go on with the phase's paused, interrupted or failed run

@@ -12,12 +12,14 @@ mod compiled;
 mod control;
 mod desk;
 mod diff;
+mod doctor;
 mod driver;
 mod dry_run;
 mod established;
 mod execute;
 mod fail_point;
 mod fault;
+mod init;
 mod look;
 mod project;
 mod prompt;
@@ -33,7 +35,8 @@ mod workshop;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command, Format, SandboxCommand};
 use crate::fault::{Fault, INTERNAL};
@@ -65,6 +68,10 @@ fn main() -> ExitCode {
         | Command::Pause(_)
         | Command::Cancel(_)
         | Command::Answer(_)
+        | Command::Init(_)
+        | Command::Doctor
+        | Command::Completions { .. }
+        | Command::Man { .. }
         | Command::Sandbox(_) => Format::Text,
     };
     let project = cli.project.as_deref();
@@ -79,12 +86,31 @@ fn main() -> ExitCode {
         Command::Log(args) => look::log(project, args),
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
+        Command::Init(args) => init::init(project, args),
+        Command::Doctor => doctor::doctor(project),
+        Command::Completions { shell } => completions(*shell),
+        Command::Man { folder } => manual(folder),
         Command::Sandbox(SandboxCommand::Run(args)) => command::run(project, args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => ExitCode::from(told(&error, format)),
     }
+}
+
+/// Prints a shell's completions.
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "idumb", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(fault::DONE)
+}
+
+/// Writes a page for idumb, and one for each command.
+fn manual(folder: &std::path::Path) -> anyhow::Result<u8> {
+    clap_mangen::generate_to(Cli::command(), folder)
+        .with_context(|| format!("writing the manual into {}", folder.display()))?;
+    Ok(fault::DONE)
 }
 
 /// Tells what went wrong; answers the exit status.
