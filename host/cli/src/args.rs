@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Answer(Answer),
     /// Show what happened in a phase's latest run
     Log(Log),
+    /// Say what happened to tasks that did not succeed, why, and what to do next
+    Debug(Debug),
     /// Show what a task's attempt would change, or has changed, as a unified diff
     Diff(Diff),
     /// Show a recorded run as it went, in the live display
@@ -193,6 +195,21 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A report in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReportArg {
+    Junit(PathBuf),
+    Markdown(PathBuf),
+}
+
+fn report(text: &str) -> Result<ReportArg, String> {
+    match text.split_once('=') {
+        Some(("junit", path)) if !path.is_empty() => Ok(ReportArg::Junit(path.into())),
+        Some(("md", path)) if !path.is_empty() => Ok(ReportArg::Markdown(path.into())),
+        _ => Err("write it like `junit=report.xml` or `md=report.md`".to_owned()),
+    }
+}
+
 fn size(text: &str) -> Result<u64, String> {
     idumb_plan::bytes(text).ok_or_else(|| {
         format!(
@@ -214,6 +231,20 @@ pub(crate) struct ExecutePhase {
     /// Show batches, agents, grants and reasons, and run no agent
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// With --dry-run: write what was shown, bound to the digests of plan, agents, rules and
+    /// files, to a file for --approved
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) save_plan: Option<PathBuf>,
+
+    /// Refuse to run anything else than what this file was saved for, and say what is different
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) approved: Option<PathBuf>,
+
+    /// Write a report when the run comes to rest: `junit=FILE` or `md=FILE`; may be given more
+    /// than once, or with commas
+    #[arg(long, value_name = "KIND=FILE", value_delimiter = ',', value_parser = report)]
+    pub(crate) report: Vec<ReportArg>,
 
     /// The most tasks in a batch [default: 5]
     #[arg(long, value_name = "N", env = "IDUMB_BATCH_SIZE")]
@@ -371,6 +402,23 @@ pub(crate) struct Log {
     /// Who was allowed what, by whom
     #[arg(long, conflicts_with = "files")]
     pub(crate) grants: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// For each task of the latest run that did not succeed, or for one: its history, what was not met
+/// on which evidence, what the journal points to as the cause, and the next command. D001: nothing
+/// was run; D002: there is no such task; D003: no task has any trouble; D004: the record cannot be
+/// read.
+#[derive(Debug, Args)]
+pub(crate) struct Debug {
+    /// The phase's number or name [default: that of the latest run]
+    pub(crate) phase: Option<String>,
+
+    /// Only this task, whatever became of it
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -18,6 +18,7 @@ use idumb_overlay::Base;
 use idumb_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
+use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
 use crate::clock::{Clock, millis};
 use crate::control::{self, Socket};
@@ -131,6 +132,10 @@ pub(crate) fn execute_phase(
     drop(reader);
     let plan = project.plan(&phase)?;
     let roster = Roster::of(&project.root, &project.config, &plan)?;
+    if let Some(path) = &args.approved {
+        let bound = (settings.rules.as_slice(), settings.policies.as_slice());
+        Approved::of(&project.root, &plan, &roster.bindings(), bound)?.expect(path)?;
+    }
 
     let number = plan.phase.number;
     in_folder(&project, args, (settings, clock), plan, roster)
@@ -242,7 +247,7 @@ impl Opened<'_> {
                 (run, recorder)
             }
         };
-        let reporters = report::reporters(args.output.format);
+        let reporters = report::reporters(args.output.format, &args.report);
         let (mut driver, _socket) = self.driver(run, recorder, roster, established, reporters)?;
         // For a run that is taken up this matters only if its prerequisites were not met so far.
         driver.run.handle(self.clock.now(), Input::Begin { prerequisites });

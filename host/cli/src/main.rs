@@ -4,12 +4,14 @@
 //! out has its exit status, as `idumb --help` lists them.
 
 mod apart;
+mod approve;
 mod args;
 mod check;
 mod clock;
 mod command;
 mod compiled;
 mod control;
+mod debug;
 mod desk;
 mod diff;
 mod doctor;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Check(args) => args.output.format,
         Command::VerifyWork(args) => args.output.format,
         Command::Log(args) => args.output.format,
+        Command::Debug(args) => args.output.format,
         Command::Diff(args) => args.output.format,
         Command::Replay(args) => args.output.format,
         Command::Status(_)
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Cancel(args) => steer::cancel(project, args, clock),
         Command::Answer(args) => steer::answer(project, args, clock),
         Command::Log(args) => look::log(project, args),
+        Command::Debug(args) => debug::debug(project, args),
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
         Command::Init(args) => init::init(project, args),
