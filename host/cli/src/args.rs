@@ -55,6 +55,12 @@ pub(crate) enum Command {
     Init(Init),
     /// Say what this machine can and cannot do, each with its fix
     Doctor,
+    /// Print a JSON Schema, for editors and programs
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: SchemaArg,
+    },
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -83,6 +89,19 @@ pub(crate) struct Init {
     /// Write command files for this tool too, so that `/idumb:execute-phase` works there
     #[arg(long, value_enum)]
     pub(crate) host: Option<AgentHost>,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaArg {
+    /// `plan.toml`
+    Plan,
+    /// `idumb.toml`
+    Config,
+    /// A rules file, as for --rules
+    Rules,
+    /// The lines of --format=jsonl, and of `idumb log`
+    Events,
 }
 
 /// A tool that reads commands from a project.

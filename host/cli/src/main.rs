@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         | Command::Answer(_)
         | Command::Init(_)
         | Command::Doctor
+        | Command::Schema { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Sandbox(_) => Format::Text,
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => look::replay(project, args),
         Command::Init(args) => init::init(project, args),
         Command::Doctor => doctor::doctor(project),
+        Command::Schema { of } => schema(*of),
         Command::Completions { shell } => completions(*shell),
         Command::Man { folder } => manual(folder),
         Command::Sandbox(SandboxCommand::Run(args)) => command::run(project, args),
@@ -100,6 +102,19 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => ExitCode::from(told(&error, format)),
     }
+}
+
+/// Prints a JSON Schema.
+fn schema(of: args::SchemaArg) -> anyhow::Result<u8> {
+    let of = match of {
+        args::SchemaArg::Plan => idumb_plan::Schema::Plan,
+        args::SchemaArg::Config => idumb_plan::Schema::Config,
+        args::SchemaArg::Rules => idumb_plan::Schema::Rules,
+        args::SchemaArg::Events => idumb_plan::Schema::Events,
+    };
+    let text = serde_json::to_string_pretty(&idumb_plan::schema(of))?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(fault::DONE)
 }
 
 /// Prints a shell's completions.

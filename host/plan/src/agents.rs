@@ -11,6 +11,9 @@ use crate::problem::{Code, Problem, Told};
 use crate::reading::{Item, Reading, Table, every};
 use crate::suggest::{listed, meant};
 
+/// The keys of `[agents.NAME]`.
+pub(crate) const KEYS: &[&str] = &["path", "role", "digest"];
+
 /// `[agents.NAME]`: where a third party's agent is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentSource {
@@ -46,7 +49,7 @@ pub(crate) fn agents(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Age
 
 fn agent(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<AgentSource, Told> {
     let table = reading.table(item, "an agent")?;
-    let stray = reading.only(&table, &["path", "role", "digest"]);
+    let stray = reading.only(&table, KEYS);
     let path = reading
         .required(&table, "path", "path = \"agents/writer.wasm\"")
         .and_then(|item| reading.path(&item));

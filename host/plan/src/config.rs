@@ -15,9 +15,10 @@ use crate::reading::{Item, Reading, Table, every, read_document};
 use crate::rules::{Origin, policy, rules};
 use crate::suggest::meant;
 
-const KEYS: &[&str] = &["project", "defaults", "agents", "roles", "limits", "rules", "policy"];
+pub(crate) const KEYS: &[&str] =
+    &["project", "defaults", "agents", "roles", "limits", "rules", "policy"];
 
-const DEFAULTS: &[&str] = &[
+pub(crate) const DEFAULTS: &[&str] = &[
     "mode",
     "batch_size",
     "timeout",
@@ -28,8 +29,18 @@ const DEFAULTS: &[&str] = &[
     "backoff_cap",
 ];
 
+/// The keys of `[project]`.
+pub(crate) const PROJECT: &[&str] = &["name", "current_phase"];
+
+/// The words of `mode`.
+pub(crate) const MODES: [&str; 2] = ["interactive", "auto"];
+
+/// The roles that `[roles]` gives: a task names its builder itself.
+pub(crate) const OPEN_ROLES: [Role; 3] =
+    [Role::Validator, Role::Verifier, Role::IntegrationChecker];
+
 /// The most tasks in a batch.
-const LARGEST_BATCH: u32 = 1000;
+pub(crate) const LARGEST_BATCH: u32 = 1000;
 
 /// A project's settings; what is absent has its default elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +149,7 @@ fn config(reading: &mut Reading<'_>, root: &Table<'_>, file_name: &str) -> Resul
 }
 
 fn project(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Project, Told> {
-    let stray = reading.only(table, &["name", "current_phase"]);
+    let stray = reading.only(table, PROJECT);
     let name = table.get("name").map(|item| reading.words(&item)).transpose();
     let current = table.get("current_phase").map(|item| reading.small_number(&item, 0..=u32::MAX));
     stray?;
@@ -196,7 +207,7 @@ fn mode(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Mode, Told> {
         "interactive" => Ok(Mode::Interactive),
         "auto" => Ok(Mode::Auto),
         other => {
-            let help = meant(other, ["interactive", "auto"], "the modes are");
+            let help = meant(other, MODES, "the modes are");
             let message = format!("no mode is called `{other}`");
             Err(reading.refuse_value(Code::UnknownMode, item, message, "unknown", help))
         }
@@ -209,12 +220,11 @@ fn roles(
     table: &Table<'_>,
     agents: Option<&Agents>,
 ) -> Result<BTreeMap<Role, String>, Told> {
-    let open = [Role::Validator, Role::Verifier, Role::IntegrationChecker];
     let pairs = every(table.keys(), |(key, span)| {
-        let Some(role) = open.into_iter().find(|role| role.as_str() == key) else {
+        let Some(role) = OPEN_ROLES.into_iter().find(|role| role.as_str() == key) else {
             let help = match key {
                 "builder" => "a task names its builder itself: `agent = \"NAME\"`".to_owned(),
-                _ => meant(key, open.map(Role::as_str), "the roles here are"),
+                _ => meant(key, OPEN_ROLES.map(Role::as_str), "the roles here are"),
             };
             let message = format!("`[roles]` has no `{key}`");
             let problem = Problem::new(Code::UnknownRole, span, message).label("not a role here");

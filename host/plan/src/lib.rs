@@ -17,6 +17,7 @@ mod problem;
 mod reading;
 mod render;
 mod rules;
+mod schema;
 mod suggest;
 mod value;
 mod weak;
@@ -30,6 +31,7 @@ pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused};
 pub use render::{Look, render, render_as};
 pub use rules::{RulesFile, read_rules};
+pub use schema::{Schema, schema};
 pub use suggest::meant;
 pub use weak::says_nothing;
 

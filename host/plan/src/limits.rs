@@ -10,7 +10,7 @@ use crate::problem::{Code, Told};
 use crate::reading::{Item, MOST, Reading, Table, every};
 
 /// The keys that a project's `[limits]` has, and a task's `limits` has not.
-const OF_THE_HOST: &[&str] = &["host_memory", "compile_memory", "compile_time"];
+pub(crate) const OF_THE_HOST: &[&str] = &["host_memory", "compile_memory", "compile_time"];
 
 /// `[limits]` of `idumb.toml`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Limits {
 
 /// How a bound is written.
 #[derive(Clone, Copy)]
-enum Unit {
+pub(crate) enum Unit {
     /// `"256MiB"`, or a number of bytes.
     Bytes,
     /// A number.
@@ -37,9 +37,9 @@ enum Unit {
     Time,
 }
 
-type Field = fn(&mut ResourceLimits) -> &mut Option<u64>;
+pub(crate) type Field = fn(&mut ResourceLimits) -> &mut Option<u64>;
 
-const FIELDS: &[(&str, Unit, Field)] = &[
+pub(crate) const FIELDS: &[(&str, Unit, Field)] = &[
     ("memory", Unit::Bytes, |limits| &mut limits.memory),
     ("table_elements", Unit::Count, |limits| &mut limits.table_elements),
     ("instances", Unit::Count, |limits| &mut limits.instances),

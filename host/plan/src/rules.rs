@@ -14,7 +14,22 @@ use crate::reading::{Item, Reading, Table, every, read_document};
 use crate::suggest::meant;
 
 /// The most further attempts that a rule gives.
-const MOST_RETRIES: u32 = 100;
+pub(crate) const MOST_RETRIES: u32 = 100;
+
+/// The keys of a rules file.
+pub(crate) const KEYS: &[&str] = &["rules", "policy"];
+
+/// The keys of a rule.
+pub(crate) const RULE_KEYS: &[&str] = &["on", "tasks", "retry", "backoff", "then"];
+
+/// The words of `then`.
+pub(crate) const RESORTS: [&str; 3] = ["skip", "pause", "fail"];
+
+/// The keys of `[policy]`, in every file.
+pub(crate) const POLICY_KEYS: &[&str] = &["never", "reads", "writes", "roles"];
+
+/// The keys of `[policy]` that only a person's own file may have: they widen rights.
+pub(crate) const PERSONS_KEYS: &[&str] = &["same_agent"];
 
 /// What a rules file says: `--rules FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +66,7 @@ pub(crate) enum Origin<'a> {
 /// ```
 pub fn read_rules(source: &str, file_name: &str) -> Result<RulesFile, Refused> {
     read_document(Document::Rules, source, file_name, |reading, root| {
-        let stray = reading.only(root, &["rules", "policy"]);
+        let stray = reading.only(root, KEYS);
         let rules = rules(reading, root, file_name);
         let policy = policy(reading, root, file_name, Origin::Person);
         stray?;
@@ -75,7 +90,7 @@ pub(crate) fn rules(
 }
 
 fn rule(reading: &mut Reading<'_>, table: &Table<'_>, name: String) -> Result<Rule, Told> {
-    let stray = reading.only(table, &["on", "tasks", "retry", "backoff", "then"]);
+    let stray = reading.only(table, RULE_KEYS);
     let on =
         reading.required(table, "on", "on = \"timeout\"").and_then(|item| blockers(reading, &item));
     let tasks = table.get("tasks").map(|item| tasks(reading, &item)).transpose();
@@ -178,7 +193,7 @@ fn resort(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Resort, Told> {
                 "retry" => "write `retry = 1` beside it, and here what happens after that: \
                             `skip`, `pause` or `fail`"
                     .to_owned(),
-                _ => meant(other, ["skip", "pause", "fail"], "the last resorts are"),
+                _ => meant(other, RESORTS, "the last resorts are"),
             };
             let message = format!("no last resort is called `{other}`");
             Err(reading.refuse_value(Code::UnknownResort, item, message, "unknown", help))
@@ -203,10 +218,9 @@ fn limits(
     table: &Table<'_>,
     origin: Origin<'_>,
 ) -> Result<Policy, Told> {
-    let keys = ["never", "reads", "writes", "roles"];
     let stray = match origin {
-        Origin::Project(_) => reading.only_beside(table, &keys, &["same_agent"]),
-        Origin::Person => reading.only(table, &[&keys[..], &["same_agent"]].concat()),
+        Origin::Project(_) => reading.only_beside(table, POLICY_KEYS, PERSONS_KEYS),
+        Origin::Person => reading.only(table, &[POLICY_KEYS, PERSONS_KEYS].concat()),
     };
     let mut patterns = |key: &str| -> Result<Option<Vec<PathGlob>>, Told> {
         table.get(key).map(|item| reading.patterns(&item)).transpose()

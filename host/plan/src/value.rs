@@ -106,6 +106,12 @@ impl Reading<'_> {
             return Err(self.refuse_value(Code::BadPath, item, message, "not a path", help));
         }
         match text.parse::<PathGlob>() {
+            // The first thing wrong is told, and dots may come after it.
+            Err(GlobError::Syntax(..))
+                if text.split('/').any(|name| matches!(name, "" | "." | "..")) =>
+            {
+                Err(self.bad_glob(item, text, GlobError::Dots(text.to_owned())))
+            }
             // Brackets and braces are odd in names, but some frameworks want them there.
             Ok(_) | Err(GlobError::Syntax(..)) => Ok(text),
             Err(error) => Err(self.bad_glob(item, text, error)),

@@ -12,13 +12,13 @@ use crate::reading::{Item, MOST, Reading, Table, every};
 use crate::suggest::{listed, meant, nearest};
 
 /// A family of kinds, and what its tables are called.
-pub(super) struct Family {
-    pub(super) noun: &'static str,
-    pub(super) kinds: &'static [Kind],
+pub(crate) struct Family {
+    pub(crate) noun: &'static str,
+    pub(crate) kinds: &'static [Kind],
     /// Keys beside the arguments.
-    pub(super) beside: &'static [&'static str],
+    pub(crate) beside: &'static [&'static str],
     /// The kinds of the other family, and what to do about one that stands here.
-    pub(super) elsewhere: (&'static [Kind], &'static str),
+    pub(crate) elsewhere: (&'static [Kind], &'static str),
 }
 
 impl Family {

@@ -3,11 +3,11 @@
 //! Invariant: a plan that was read has unique ids, no cycle, and a criterion for every
 //! task, as [`Plan`] promises.
 
-mod kinded;
-mod kinds;
+pub(crate) mod kinded;
+pub(crate) mod kinds;
 mod order;
 mod says;
-mod task;
+pub(crate) mod task;
 
 use idumb_core::{CriterionId, Digest, Link, PhaseId, Plan, Task, TaskId};
 
@@ -15,8 +15,9 @@ use crate::names::Names;
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
 
-const KEYS: &[&str] = &["phase", "name", "goal", "depends_on", "supersedes", "tasks", "links"];
-const LINK_KEYS: &[&str] = &["from", "pattern", "to", "provides", "id"];
+pub(crate) const KEYS: &[&str] =
+    &["phase", "name", "goal", "depends_on", "supersedes", "tasks", "links"];
+pub(crate) const LINK_KEYS: &[&str] = &["from", "pattern", "to", "provides", "id"];
 
 /// Reads a whole plan.
 pub(crate) fn read(

@@ -19,7 +19,7 @@ use crate::problem::{Code, Problem, Told};
 use crate::reading::{Item, Reading, Table, every};
 use crate::suggest::meant;
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "id",
     "title",
     "description",
@@ -38,19 +38,22 @@ const KEYS: &[&str] = &[
     "accept",
 ];
 
+/// The words of `checkpoint`.
+pub(crate) const CHECKPOINTS: [&str; 3] = ["none", "before", "after"];
+
 /// The agent whose kinds of steps are known here.
-const BUILDER: &str = "builder";
+pub(crate) const BUILDER: &str = "builder";
 
 /// The most further attempts.
-const MOST_RETRIES: u32 = 10;
+pub(crate) const MOST_RETRIES: u32 = 10;
 
-const STEP: Family = Family {
+pub(crate) const STEP: Family = Family {
     noun: "a step",
     kinds: STEPS,
     beside: &["kind"],
     elsewhere: (CRITERIA, "is a kind of criterion: put it into `accept`"),
 };
-const CRITERION: Family = Family {
+pub(crate) const CRITERION: Family = Family {
     noun: "a criterion",
     kinds: CRITERIA,
     beside: &["kind", "id", "says"],
@@ -201,7 +204,7 @@ fn checkpoint_at(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Option<Ch
         "before" => Ok(Some(CheckpointAt::Before)),
         "after" => Ok(Some(CheckpointAt::After)),
         other => {
-            let help = meant(other, ["none", "before", "after"], "the checkpoints are");
+            let help = meant(other, CHECKPOINTS, "the checkpoints are");
             let message = format!("no checkpoint is called `{other}`");
             Err(reading.refuse_value(Code::UnknownCheckpoint, item, message, "unknown", help))
         }
