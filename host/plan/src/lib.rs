@@ -9,9 +9,11 @@
 
 mod agents;
 mod config;
+mod dialect;
 mod limits;
 mod names;
 mod native;
+mod order;
 mod phases;
 mod problem;
 mod reading;
@@ -24,10 +26,11 @@ use idumb_core::{PhaseId, Plan};
 
 pub use agents::AgentSource;
 pub use config::{Config, Defaults, Project, read_config};
+pub use dialect::{Dialect, Read, SourceFile, read_any};
 pub use limits::{Limits, bytes};
 pub use phases::{ChooseError, choose_phase, find_phases};
-pub use problem::{Code, Document, Problem, Refused};
-pub use render::{Look, render, render_as};
+pub use problem::{Code, Document, Problem, Refused, RefusedPlan, Warned};
+pub use render::{Look, render, render_as, render_plan, render_warned};
 pub use rules::{RulesFile, read_rules};
 pub use suggest::meant;
 

@@ -5,13 +5,13 @@
 
 mod kinded;
 mod kinds;
-mod order;
-mod says;
+pub(crate) mod says;
 mod task;
 
 use idumb_core::{CriterionId, Digest, Link, PhaseId, Plan, Task, TaskId};
 
 use crate::names::Names;
+use crate::order;
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
 
@@ -162,7 +162,7 @@ fn tasks(
         drafts.push(draft);
         task
     });
-    let ordered = order::check(reading, &drafts);
+    let ordered = order::check(reading, &drafts, "depends_on");
     ordered?;
     tasks
 }
