@@ -418,19 +418,26 @@ impl Problems {
 
     /// What was read, if nothing was refused on the way.
     pub(crate) fn finish<T>(
-        mut self,
+        self,
         read: Result<T, Told>,
         source: &str,
         file_name: &str,
     ) -> Result<T, Refused> {
         match read {
             Ok(value) if self.found.is_empty() => Ok(value),
-            _ => {
-                in_order(&mut self.found);
-                let source = NamedSource::new(plain(file_name), same_length(source));
-                Err(Refused { document: self.document, source, problems: self.found })
-            }
+            _ => Err(self.all(source, file_name)),
         }
+    }
+
+    /// Everything that was told, which is something.
+    pub(crate) fn refused(self, _: Told, source: &str, file_name: &str) -> Refused {
+        self.all(source, file_name)
+    }
+
+    fn all(mut self, source: &str, file_name: &str) -> Refused {
+        in_order(&mut self.found);
+        let source = NamedSource::new(plain(file_name), same_length(source));
+        Refused { document: self.document, source, problems: self.found }
     }
 }
 

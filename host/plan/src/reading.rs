@@ -166,6 +166,11 @@ impl<'a> Reading<'a> {
         self.problems.finish(read, self.source, file_name).map(|value| (value, warned))
     }
 
+    /// The refusal of a file of which something was told.
+    pub(crate) fn refused(self, told: Told, file_name: &str) -> Refused {
+        self.problems.refused(told, self.source, file_name)
+    }
+
     /// Takes note of a problem.
     pub(crate) fn refuse(&mut self, problem: Problem) -> Told {
         self.problems.refuse(problem)

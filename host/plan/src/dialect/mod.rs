@@ -7,8 +7,10 @@
 //! wrong with all files of a plan is told at once.
 
 mod criteria;
+mod elements;
 mod fields;
 mod front;
+mod gsd;
 mod outline;
 mod phase;
 mod seed;
@@ -17,7 +19,7 @@ mod words;
 use idumb_core::{PhaseId, Plan};
 
 use crate::native;
-use crate::problem::{Code, Problem, RefusedPlan, Told, Warned};
+use crate::problem::{Code, Problem, Refused, RefusedPlan, Told, Warned};
 use crate::reading::Reading;
 use outline::{BlockKind, Outline, outline};
 
@@ -30,6 +32,8 @@ pub enum Dialect {
     SeedPlan,
     /// The seed's second form: `.planning/phases/<number>/<name>-PLAN.md`.
     SeedPhase,
+    /// GSD: `.planning/phases/<number>-<name>/<phase>-<plan>-PLAN.md`, several files a phase.
+    Gsd,
 }
 
 /// A file of a plan, as its caller read it.
@@ -78,10 +82,16 @@ impl Dialect {
 
     fn of_markdown(path: &str, text: &str, outline: &Outline) -> Option<Self> {
         let front = outline.front.clone().map(|yaml| front::parse(text, yaml));
-        if let Some(Ok(front)) = &front {
-            if front.has("phase_name") || front.has("task_count") {
-                return Some(Self::SeedPhase);
-            }
+        let has = |keys: &[&str]| match &front {
+            Some(Ok(front)) => keys.iter().any(|key| front.has(key)),
+            _ => false,
+        };
+        if has(&["phase_name", "task_count"]) {
+            return Some(Self::SeedPhase);
+        }
+        let gsd = ["plan", "wave", "must_haves", "files_modified", "autonomous"];
+        if has(&gsd) || elements::has_tasks(text, outline.body) {
+            return Some(Self::Gsd);
         }
         let task = outline.blocks.iter().any(|block| match &block.kind {
             BlockKind::Heading(3, pieces) => fields::begins_task(&outline::plain(pieces)),
@@ -109,25 +119,74 @@ pub fn read_any(
     expected: Option<&PhaseId>,
     agents: &[&str],
 ) -> Result<Read, RefusedPlan> {
-    let [file, ..] = files else { return Err(RefusedPlan::new(Reading::of_plan("").finish(Err::<(), _>(unknown(&mut Reading::of_plan(""))), "").err().expect("x"), vec![])); };
     let known = Known { phase: expected, agents };
-    if file.path.ends_with(".toml") {
-        let plan = native::read(file.text, file.path, expected);
-        return plan
-            .map(|plan| Read { plan, warnings: Vec::new() })
-            .map_err(|refused| RefusedPlan::new(refused, Vec::new()));
+    if let [file] = files {
+        if file.path.ends_with(".toml") {
+            let plan = native::read(file.text, file.path, expected);
+            return plan
+                .map(|plan| Read { plan, warnings: Vec::new() })
+                .map_err(|refused| RefusedPlan::new(refused, Vec::new()));
+        }
     }
-    let outline = outline(file.text);
-    let mut reading = Reading::of_plan(file.text);
-    let read = match Dialect::of_markdown(file.path, file.text, &outline) {
-        Some(Dialect::SeedPlan) => seed::read(&mut reading, &outline, seed::Form::Fields, &known),
-        Some(Dialect::SeedPhase) => seed::read(&mut reading, &outline, seed::Form::Front, &known),
-        Some(Dialect::Native) | None => Err(unknown(&mut reading)),
+    let outlined: Vec<_> = files.iter().map(|file| (*file, outline(file.text))).collect();
+    let dialect = |(file, outline): &(SourceFile<'_>, Outline)| {
+        Dialect::of_markdown(file.path, file.text, outline)
     };
-    match reading.finish(read, file.path) {
-        Ok((plan, warned)) => Ok(Read { plan, warnings: warned.into_iter().collect() }),
-        Err(refused) => Err(RefusedPlan::new(refused, Vec::new())),
+    match outlined.as_slice() {
+        [] => Err(refused(SourceFile { path: "a plan", text: "" }, no_file)),
+        [(file, outline)] if dialect(&outlined[0]) != Some(Dialect::Gsd) => {
+            let mut reading = Reading::of_plan(file.text);
+            let read = match dialect(&outlined[0]) {
+                Some(Dialect::SeedPlan) => {
+                    seed::read(&mut reading, outline, seed::Form::Fields, &known)
+                }
+                Some(Dialect::SeedPhase) => {
+                    seed::read(&mut reading, outline, seed::Form::Front, &known)
+                }
+                _ => Err(unknown(&mut reading)),
+            };
+            match reading.finish(read, file.path) {
+                Ok((plan, warned)) => Ok(Read { plan, warnings: warned.into_iter().collect() }),
+                Err(refused) => Err(RefusedPlan::new(refused, Vec::new())),
+            }
+        }
+        several => {
+            let others = several.iter().filter(|file| dialect(file) != Some(Dialect::Gsd));
+            let mut others = others.map(|(file, _)| refused_file(*file, other));
+            if let Some(first) = others.next() {
+                return Err(RefusedPlan::new(first, others.collect()));
+            }
+            match gsd::read(several, &known) {
+                Ok((plan, warnings)) => Ok(Read { plan, warnings }),
+                Err(Some(refused)) => Err(refused),
+                Err(None) => Err(refused(several[0].0, other)),
+            }
+        }
     }
+}
+
+/// A refusal of a file as a whole.
+fn refused(file: SourceFile<'_>, tell: fn(&mut Reading<'_>) -> Told) -> RefusedPlan {
+    RefusedPlan::new(refused_file(file, tell), Vec::new())
+}
+
+fn refused_file(file: SourceFile<'_>, tell: fn(&mut Reading<'_>) -> Told) -> Refused {
+    let mut problems = Reading::of_plan(file.text);
+    let told = tell(&mut problems);
+    problems.refused(told, file.path)
+}
+
+fn no_file(reading: &mut Reading<'_>) -> Told {
+    let problem = Problem::new(Code::UnknownDialect, 0..0, "there is no file to read a plan from");
+    reading.refuse(problem.label("nothing").help("name the files of the plan"))
+}
+
+fn other(reading: &mut Reading<'_>) -> Told {
+    let message = "this is no GSD plan, as the other files of the phase must be";
+    let problem = Problem::new(Code::UnknownDialect, 0..0, message).label("another dialect");
+    let help = "only GSD plans are several files: front matter with `phase` and `plan`, and \
+                `<task>` elements; move this file elsewhere";
+    reading.refuse(problem.help(help))
 }
 
 fn unknown(reading: &mut Reading<'_>) -> Told {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, MetadataBlockKind, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 
 use crate::problem::Span;
 
@@ -88,32 +88,89 @@ pub(super) fn outline(source: &str) -> Outline {
     let front = front_matter(source, start);
     let body = front.as_ref().map_or(start, |(_, end)| *end);
     let text = source.get(body..).unwrap_or_default();
-    let mut events = Events {
-        // The rest of the file is read without metadata: there, `---` is a line.
-        inner: Parser::new_ext(text, extensions()).into_offset_iter(),
-        body,
-        peeked: None,
-    };
-    let blocks = blocks(&mut events, 0);
+    // The rest of the file is read without metadata: there, `---` is a line.
+    let blocks = read(text, Places { lines: vec![(0, body)] });
     Outline { front: front.map(|(yaml, _)| yaml), body, blocks }
 }
 
-/// Where code is set within a text, that of other code in it left out.
-pub(super) fn code(text: &str) -> Vec<Span> {
+/// The blocks of a part of a file, without the indentation that its lines have in common.
+pub(super) fn part(source: &str, span: Span) -> Vec<Block> {
+    let text = source.get(span.clone()).unwrap_or_default();
+    let indented = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let lines = text.split_inclusive('\n').enumerate();
+    // The first line begins behind a tag, wherever that is.
+    let common = lines.clone().filter(|(at, line)| *at > 0 && !line.trim().is_empty());
+    let common = common.map(|(_, line)| indented(line)).min().unwrap_or_default();
+    let (text, places) = without_indentation(text, span.start, |index, line| match index {
+        0 => indented(line),
+        _ => indented(line).min(common),
+    });
+    read(&text, places)
+}
+
+/// Where code is set in a part of a file whose indentation means nothing, and which may have
+/// elements in it: what looks like an element is no HTML here, so that it hides no code.
+pub(super) fn code(source: &str, span: Span) -> Vec<Span> {
+    let text = source.get(span.clone()).unwrap_or_default();
+    let indented = |_, line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let (text, places) = without_indentation(text, span.start, indented);
+    let text = text.replace('<', "x");
     let mut spans = Vec::new();
-    for (event, span) in Parser::new_ext(text, extensions()).into_offset_iter() {
+    for (event, span) in Parser::new_ext(&text, extensions()).into_offset_iter() {
+        let inline = |span: &Span| !text.get(span.clone()).unwrap_or_default().contains('\n');
         match event {
-            Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Fenced(_))) => {
-                spans.push(span);
-            }
-            // What goes on over a line's end is more often an apostrophe than code.
-            Event::Code(_) if !text.get(span.clone()).unwrap_or_default().contains('\n') => {
-                spans.push(span);
-            }
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_))) => spans.push(places.span(span)),
+            // What goes on over a line's end is more often two quotes than code.
+            Event::Code(_) if inline(&span) => spans.push(places.span(span)),
             _ => {}
         }
     }
     spans
+}
+
+/// A text without the first so many bytes of each line, and where its lines were.
+fn without_indentation(
+    text: &str,
+    base: usize,
+    cut: impl Fn(usize, &str) -> usize,
+) -> (String, Places) {
+    let mut copy = String::with_capacity(text.len());
+    let (mut lines, mut at) = (Vec::new(), base);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let cut = cut(index, line);
+        lines.push((copy.len(), at + cut));
+        copy.push_str(line.get(cut..).unwrap_or_default());
+        at += line.len();
+    }
+    if lines.is_empty() {
+        lines.push((0, base));
+    }
+    (copy, Places { lines })
+}
+
+/// Where the lines of a text are in the file: the text's bytes, and the file's.
+struct Places {
+    lines: Vec<(usize, usize)>,
+}
+
+impl Places {
+    fn at(&self, offset: usize) -> usize {
+        let line = self.lines.partition_point(|(start, _)| *start <= offset);
+        let (start, place) = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        place + offset - start
+    }
+
+    fn span(&self, span: Span) -> Span {
+        let start = self.at(span.start);
+        // The end belongs to the line of the last byte, not to the next one.
+        let end = if span.end > span.start { self.at(span.end - 1) + 1 } else { start };
+        start..end
+    }
+}
+
+fn read(text: &str, places: Places) -> Vec<Block> {
+    let inner = Parser::new_ext(text, extensions()).into_offset_iter();
+    blocks(&mut Events { inner, places, peeked: None }, 0)
 }
 
 fn extensions() -> Options {
@@ -144,7 +201,7 @@ fn front_matter(source: &str, start: usize) -> Option<(Span, usize)> {
 /// The parser's events, with places in the whole file.
 struct Events<'a> {
     inner: pulldown_cmark::OffsetIter<'a>,
-    body: usize,
+    places: Places,
     peeked: Option<(Event<'a>, Span)>,
 }
 
@@ -152,7 +209,7 @@ impl<'a> Events<'a> {
     fn next(&mut self) -> Option<(Event<'a>, Span)> {
         self.peeked.take().or_else(|| {
             let (event, span) = self.inner.next()?;
-            Some((event, span.start + self.body..span.end + self.body))
+            Some((event, self.places.span(span)))
         })
     }
 
@@ -322,7 +379,8 @@ fn add(pieces: &mut Vec<Piece>, kind: PieceKind, text: &str, span: Span, strong:
             if kind == PieceKind::Text
                 && last.kind == kind
                 && last.span.end == span.start
-                && last.text.len() == last.span.len() =>
+                && last.text.len() == last.span.len()
+                && text.len() == span.len() =>
         {
             last.text.push_str(text);
             last.span.end = span.end;
@@ -417,6 +475,22 @@ mod tests {
             assert_eq!(pieces[0].text, "A:");
             assert_eq!(&source[pieces[0].span.clone()], "**A:**");
         }
+    }
+
+    #[test]
+    fn a_part_has_the_places_of_the_file() {
+        let source = "é <a>\r\n    - x\r\n      - y\r\n\r\n    é `z`\r\n  </a>";
+        let blocks = part(source, 6..source.len() - 6);
+        let texts: Vec<&str> = blocks.iter().map(|block| source[block.span.clone()].trim()).collect();
+        assert_eq!(texts, ["- x\r\n      - y", "é `z`"]);
+    }
+
+    #[test]
+    fn code_is_found_at_any_indentation_and_around_elements() {
+        let source = "é<a>\n      ```x\n  <b>\n      ```\n</a> `<c>` it's `a\nb` <d>\n~~~\n<e>";
+        let spans = code(source, 2..source.len());
+        let found: Vec<&str> = spans.into_iter().map(|span| &source[span]).collect();
+        assert_eq!(found, ["```x\n  <b>\n      ```", "`<c>`", "~~~\n<e>"]);
     }
 
     #[test]

@@ -225,6 +225,7 @@ fn all_tasks(
         let help = format!("write {example}; docs/plan-format.md shows a whole task");
         return Err(reading.refuse(problem.label("no `### Task …:` below").help(help)));
     }
+    let count = written.len();
     let mut ids = Names::new("task");
     let mut drafts = Vec::new();
     let mut dependencies = "Dependencies".to_owned();
@@ -239,7 +240,7 @@ fn all_tasks(
         task
     });
     // A task that is not known of makes dependencies on it look unknown.
-    if tasks.is_err() && drafts.iter().any(|draft| draft.id.is_none()) {
+    if tasks.is_err() && (drafts.len() < count || drafts.iter().any(|draft| draft.id.is_none())) {
         return tasks;
     }
     order::check(reading, &drafts, &dependencies)?;

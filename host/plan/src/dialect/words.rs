@@ -83,6 +83,55 @@ pub(super) fn is_none(words: &[Word]) -> bool {
     words.is_empty() || (words.len() == 1 && words.iter().all(none))
 }
 
+/// The entries of an element's text: between commas and line ends, without bullets and
+/// backticks.
+pub(super) fn lines(source: &str, span: Span) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut at = span.start;
+    for part in source.get(span).unwrap_or_default().split_inclusive(['\n', ',']) {
+        let start = at + part.len() - part.trim_start().len();
+        at += part.len();
+        let text = part.trim().trim_end_matches(',').trim_end();
+        let plain = text.strip_prefix("- ").or(text.strip_prefix("* ")).unwrap_or(text);
+        let start = start + text.len() - plain.trim_start().len();
+        let plain = plain.trim_start();
+        let quoted = plain.strip_prefix('`').and_then(|rest| rest.split_once('`'));
+        let word = |text: &str, start: usize, code, remark| {
+            let span = start..start + text.len();
+            Word { text: text.to_owned(), span, code, remark }
+        };
+        match quoted {
+            Some((inner, rest)) if !inner.is_empty() => {
+                let end = start + plain.len();
+                let remark = (!rest.trim().is_empty()).then(|| end - rest.trim_start().len()..end);
+                words.push(word(inner, start + 1, true, remark));
+            }
+            _ if plain.is_empty() => {}
+            _ => words.push(word(plain, start, false, None)),
+        }
+    }
+    words
+}
+
+/// The text with spaces for its comments.
+pub(super) fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, comment)) = rest.split_once("<!--") {
+        let Some((inner, after)) = comment.split_once("-->") else { break };
+        out.push_str(before);
+        out.extend(std::iter::repeat_n(' ', inner.len() + 7));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Whether a text is a path of the project, or a pattern of such.
+pub(super) fn is_path(text: &str) -> bool {
+    text.parse::<PathGlob>().is_ok()
+}
+
 /// The files that the words name, as patterns of what a task may write.
 pub(super) fn files(
     reading: &mut Reading<'_>,
