@@ -10,6 +10,8 @@
 mod agents;
 mod config;
 mod dialect;
+mod echoes;
+mod found;
 mod limits;
 mod names;
 mod native;
@@ -27,7 +29,9 @@ use idumb_core::{PhaseId, Plan};
 pub use agents::AgentSource;
 pub use config::{Config, Defaults, Project, read_config};
 pub use dialect::{Dialect, Read, SourceFile, read_any};
+pub use found::{FoundPlan, PLACES, choose_plan, find_plans};
 pub use limits::{Limits, bytes};
+pub use native::{NotNative, to_native};
 pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused, RefusedPlan, Warned};
 pub use render::{Look, render, render_as, render_plan, render_warned};

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use crate::echoes::{MISSING_COMMA, without_echoes};
 use crate::problem::{Code, Document, Problem, Problems, Refused, Span, Told, Warned};
 use crate::suggest::{listed, nearest};
 
@@ -475,25 +476,6 @@ impl<'a> Reading<'a> {
         let problem = Problem::new(Code::NotJson, self.first_line(item), message);
         self.refuse(problem.label("not in JSON").help("write it as a text, in quotes"))
     }
-}
-
-/// What the parser says on every line after a list that is not closed.
-const MISSING_COMMA: &str = "missing comma between array elements";
-
-/// Leaves out what the parser says of lines that it takes for the rest of an open list.
-fn without_echoes(mut told: Vec<(Span, &str)>) -> Vec<(Span, &str)> {
-    let first = told.first().cloned();
-    if told.iter().any(|(_, message)| message.contains("unclosed")) {
-        told.retain(|place| place.1.contains("unclosed") || Some(place) == first.as_ref());
-    }
-    let commas = |told: &[(Span, &str)]| {
-        let at = |place: &(Span, &str)| place.1.contains(MISSING_COMMA);
-        (told.iter().filter(|place| at(place)).count(), told.iter().position(at))
-    };
-    if let (3.., Some(first)) = commas(&told) {
-        told.truncate(first + 1);
-    }
-    told
 }
 
 /// The most lines that are told not to be TOML.

@@ -55,7 +55,8 @@ impl Criteria {
         text: String,
     ) -> Result<(), Told> {
         if text.trim().is_empty() {
-            let problem = Problem::new(Code::EmptyText, reading.line_of(span), "a criterion is empty");
+            let problem =
+                Problem::new(Code::EmptyText, reading.line_of(span), "a criterion is empty");
             let help = "say what must hold, or take the entry out";
             return Err(reading.refuse(problem.label("nothing here").help(help)));
         }
@@ -123,9 +124,7 @@ enum FileCheck {
 /// contains` and one text set as code.
 fn file_check(pieces: &[Piece]) -> Option<FileCheck> {
     let (path, said, rest) = match pieces {
-        [path, said, rest @ ..]
-            if path.kind == PieceKind::Code && said.kind == PieceKind::Text =>
-        {
+        [path, said, rest @ ..] if path.kind == PieceKind::Code && said.kind == PieceKind::Text => {
             (path.text.as_str(), said.text.as_str(), rest)
         }
         [first, rest @ ..] if first.kind == PieceKind::Text => {

@@ -121,9 +121,10 @@ fn marks(source: &str, span: Span) -> (Vec<Mark>, Vec<Span>) {
                 if inside.get(1..).is_some_and(|rest| rest.contains('<')) {
                     broken.push(at.clone());
                 }
-                let attributes = tag.attributes.iter().map(|(name, value)| {
-                    (text(name), text(&value.value), place(value.span))
-                });
+                let attributes = tag
+                    .attributes
+                    .iter()
+                    .map(|(name, value)| (text(name), text(&value.value), place(value.span)));
                 marks.push(Mark {
                     name: text(&tag.name),
                     opens: true,
@@ -349,19 +350,32 @@ mod tests {
     #[test]
     fn only_the_vocabulary_is_elements() {
         let table = [
-            ("<objective>a < b && c<d, it's Map<string, User></objective>",
-             "objective(a < b && c<d, it's Map<string, User>)"),
-            ("<tasks><task type=\"auto\"><name>é</name><action>if x<y then </action></task></tasks>",
-             "tasks(task(name(é) action(if x<y then)))"),
-            ("<task>\n<action>\n```html\n<task>\n</action>\n```\n</action>\n</task>",
-             "task(action(```html\n<task>\n</action>\n```))"),
-            ("<task><action>the `</action>` tag</action></task>", "task(action(the `</action>` tag))"),
+            (
+                "<objective>a < b && c<d, it's Map<string, User></objective>",
+                "objective(a < b && c<d, it's Map<string, User>)",
+            ),
+            (
+                "<tasks><task type=\"auto\"><name>é</name><action>if x<y then </action></task></tasks>",
+                "tasks(task(name(é) action(if x<y then)))",
+            ),
+            (
+                "<task>\n<action>\n```html\n<task>\n</action>\n```\n</action>\n</task>",
+                "task(action(```html\n<task>\n</action>\n```))",
+            ),
+            (
+                "<task><action>the `</action>` tag</action></task>",
+                "task(action(the `</action>` tag))",
+            ),
             ("<!-- <task> --><task><done>x</done></task>", "task(done(x))"),
             ("<TASK><Done>x</dONE></TASK>", "task(done(x))"),
-            ("<task><verify>a <automated>b</automated></verify></task>",
-             "task(verify(a <automated>b</automated>))"),
-            ("    <tasks>\n\n        <task>\n\n            <done>x</done>\n\n    </task></tasks>",
-             "tasks(task(done(x)))"),
+            (
+                "<task><verify>a <automated>b</automated></verify></task>",
+                "task(verify(a <automated>b</automated>))",
+            ),
+            (
+                "    <tasks>\n\n        <task>\n\n            <done>x</done>\n\n    </task></tasks>",
+                "tasks(task(done(x)))",
+            ),
             ("<task><action>a <name> b</action></task>", "task(action(a <name> b))"),
         ];
         for (source, expected) in table {

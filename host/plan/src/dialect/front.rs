@@ -9,7 +9,7 @@ use serde_saphyr::{Location, Spanned};
 use toml::de::{DeTable, DeValue};
 
 use crate::problem::{Code, Problem, Span, Told};
-use crate::reading::{Item, Reading, Table, every};
+use crate::reading::{Item, Reading, Table};
 
 /// The front matter of a file.
 pub(super) struct Front<'a> {
@@ -110,11 +110,7 @@ enum Node {
     Map(Vec<(Spanned<String>, Spanned<Self>)>),
 }
 
-fn table(
-    entries: Vec<(Spanned<String>, Spanned<Node>)>,
-    text: &str,
-    base: usize,
-) -> DeTable<'_> {
+fn table(entries: Vec<(Spanned<String>, Spanned<Node>)>, text: &str, base: usize) -> DeTable<'_> {
     let mut table = DeTable::new();
     for (key, value) in entries {
         let at = place(key.referenced, text, base).unwrap_or(base..base);
@@ -222,18 +218,20 @@ impl Reading<'_> {
         self.list(item)
     }
 
-    /// The tables of a list of YAML, where nothing is a list of nothing.
+    /// The tables of a list of YAML, where nothing is a list of nothing; those that are none
+    /// are told.
     pub(super) fn yaml_tables<'t>(
         &mut self,
         item: &Item<'t>,
         what: &'static str,
         example: &str,
-    ) -> Result<Vec<Table<'t>>, Told> {
+    ) -> Result<Vec<Result<Table<'t>, Told>>, Told> {
         let items = self.yaml_list(item)?;
-        every(&items, |item| match item.is_table() {
+        let table = |item: &Item<'t>| match item.is_table() {
             true => self.table(item, what),
             false => Err(self.wrong_type(item, what, example)),
-        })
+        };
+        Ok(items.iter().map(table).collect())
     }
 
     /// A text, or a number as it is spelled.
@@ -251,7 +249,8 @@ mod tests {
 
     #[test]
     fn values_have_the_places_of_their_texts() {
-        let source = "\u{feff}---\r\nä: 01\r\nb: [x, \"y z\"]\r\nc:\r\n  - d: 2.10\r\ne:\r\n---\r\n";
+        let source =
+            "\u{feff}---\r\nä: 01\r\nb: [x, \"y z\"]\r\nc:\r\n  - d: 2.10\r\ne:\r\n---\r\n";
         let at = source.find("ä").unwrap();
         let end = source.rfind("---").unwrap();
         let front = parse(source, at..end).unwrap_or_else(|problem| panic!("{problem}"));
@@ -264,14 +263,19 @@ mod tests {
         assert_eq!(b[1].as_text(), Some("y z"));
         assert_eq!(&source[b[1].span.clone()], "\"y z\"");
         let c = reading.yaml_tables(&table.get("c").unwrap(), "c", "c").unwrap_or_default();
-        assert_eq!(c[0].get("d").unwrap().as_text(), Some("2.10"));
-        assert_eq!(reading.yaml_list(&table.get("e").unwrap()).map(|list| list.len()).ok(), Some(0));
+        let Ok(first) = &c[0] else { panic!() };
+        assert_eq!(first.get("d").unwrap().as_text(), Some("2.10"));
+        assert_eq!(
+            reading.yaml_list(&table.get("e").unwrap()).map(|list| list.len()).ok(),
+            Some(0)
+        );
         assert_eq!(&source[table.span.clone()], "---");
     }
 
     #[test]
     fn what_is_no_yaml_says_where() {
-        for (yaml, at) in [("a: [1\nb: 2\n", ": 2"), ("a: 1\na: 2\n", "a: 2"), ("a: b: c\n", ": c")] {
+        for (yaml, at) in [("a: [1\nb: 2\n", ": 2"), ("a: 1\na: 2\n", "a: 2"), ("a: b: c\n", ": c")]
+        {
             let source = format!("---\n{yaml}---\n");
             let Err(problem) = parse(&source, 4..4 + yaml.len()) else { panic!("{yaml}") };
             let start = problem.span().start;

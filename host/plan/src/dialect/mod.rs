@@ -14,6 +14,7 @@ mod gsd;
 mod outline;
 mod phase;
 mod seed;
+mod seed_task;
 mod words;
 
 use idumb_core::{PhaseId, Plan};
@@ -22,6 +23,7 @@ use crate::native;
 use crate::problem::{Code, Problem, Refused, RefusedPlan, Told, Warned};
 use crate::reading::Reading;
 use outline::{BlockKind, Outline, outline};
+pub(crate) use phase::slug;
 
 /// A way to write a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,13 +122,13 @@ pub fn read_any(
     agents: &[&str],
 ) -> Result<Read, RefusedPlan> {
     let known = Known { phase: expected, agents };
-    if let [file] = files {
-        if file.path.ends_with(".toml") {
-            let plan = native::read(file.text, file.path, expected);
-            return plan
-                .map(|plan| Read { plan, warnings: Vec::new() })
-                .map_err(|refused| RefusedPlan::new(refused, Vec::new()));
-        }
+    if let [file] = files
+        && file.path.ends_with(".toml")
+    {
+        let plan = native::read(file.text, file.path, expected);
+        return plan
+            .map(|plan| Read { plan, warnings: Vec::new() })
+            .map_err(|refused| RefusedPlan::new(refused, Vec::new()));
     }
     let outlined: Vec<_> = files.iter().map(|file| (*file, outline(file.text))).collect();
     let dialect = |(file, outline): &(SourceFile<'_>, Outline)| {

@@ -481,7 +481,8 @@ mod tests {
     fn a_part_has_the_places_of_the_file() {
         let source = "é <a>\r\n    - x\r\n      - y\r\n\r\n    é `z`\r\n  </a>";
         let blocks = part(source, 6..source.len() - 6);
-        let texts: Vec<&str> = blocks.iter().map(|block| source[block.span.clone()].trim()).collect();
+        let texts: Vec<&str> =
+            blocks.iter().map(|block| source[block.span.clone()].trim()).collect();
         assert_eq!(texts, ["- x\r\n      - y", "é `z`"]);
     }
 

@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem, Span, Told};
 use crate::reading::Reading;
 
 /// The name of a phase as an identifier: `API Foundation` is `api-foundation`.
-pub(super) fn slug(name: &str) -> String {
+pub(crate) fn slug(name: &str) -> String {
     let mut slug = String::with_capacity(name.len());
     for c in name.trim().to_lowercase().chars() {
         match c {

@@ -63,7 +63,12 @@ fn word(pieces: &[Piece]) -> Option<Word> {
     let first = pieces.first()?;
     if first.kind == PieceKind::Code {
         let remark = span_of(&pieces[1..]);
-        return Some(Word { text: first.text.clone(), span: first.span.clone(), code: true, remark });
+        return Some(Word {
+            text: first.text.clone(),
+            span: first.span.clone(),
+            code: true,
+            remark,
+        });
     }
     let span = span_of(&pieces)?;
     Some(Word { text: whole.trim().to_owned(), span, code: false, remark: None })

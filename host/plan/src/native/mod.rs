@@ -7,6 +7,7 @@ mod kinded;
 mod kinds;
 pub(crate) mod says;
 mod task;
+mod write;
 
 use idumb_core::{CriterionId, Digest, Link, PhaseId, Plan, Task, TaskId};
 
@@ -14,6 +15,8 @@ use crate::names::Names;
 use crate::order;
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
+
+pub use write::{NotNative, to_native};
 
 const KEYS: &[&str] = &["phase", "name", "goal", "depends_on", "supersedes", "tasks", "links"];
 const LINK_KEYS: &[&str] = &["from", "pattern", "to", "provides", "id"];

@@ -10,14 +10,14 @@ use idumb_plan::{Read, RefusedPlan, SourceFile, read_any};
 
 /// The files of a plan, and what is known before they are read.
 #[derive(Debug, Clone)]
-pub struct Bundle {
-    pub expected: Option<PhaseId>,
-    pub agents: Vec<String>,
-    pub files: Vec<(String, String)>,
+pub(crate) struct Bundle {
+    pub(crate) expected: Option<PhaseId>,
+    pub(crate) agents: Vec<String>,
+    pub(crate) files: Vec<(String, String)>,
 }
 
 impl Bundle {
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut bundle = Self { expected: None, agents: Vec::new(), files: Vec::new() };
         for line in text.split_inclusive('\n') {
             let words = line.trim_end();
@@ -36,7 +36,7 @@ impl Bundle {
         bundle
     }
 
-    pub fn read(&self) -> Result<Read, RefusedPlan> {
+    pub(crate) fn read(&self) -> Result<Read, RefusedPlan> {
         let agents: Vec<&str> = self.agents.iter().map(String::as_str).collect();
         let files = self.files.iter().map(|(path, text)| SourceFile { path, text });
         read_any(&files.collect::<Vec<_>>(), self.expected.as_ref(), &agents)
@@ -44,14 +44,14 @@ impl Bundle {
 
     /// The same with every text changed.
     #[allow(dead_code, reason = "one of the tests that include this module does without")]
-    pub fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn with_texts(&self, change: impl Fn(&str) -> String) -> Self {
         let files = self.files.iter().map(|(path, text)| (path.clone(), change(text)));
         Self { files: files.collect(), ..self.clone() }
     }
 }
 
 /// The cases in a folder below `tests/markdown`, in order; the checkout's line ends undone.
-pub fn cases(name: &str) -> Vec<(String, Bundle)> {
+pub(crate) fn cases(name: &str) -> Vec<(String, Bundle)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/markdown").join(name);
     let mut cases = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the folder of cases") {

@@ -32,7 +32,7 @@ pub(super) struct Built {
 impl PlanFile {
     /// The id of the task that stands there in the file, from 1.
     fn task_id(&self, number: usize) -> Option<TaskId> {
-        TaskId::new(format!("{:02}-{:02}-T{number}", self.phase.number, self.number)).ok()
+        TaskId::new(format!("{:02}-{:02}-T{number}", self.head.phase.number, self.head.number)).ok()
     }
 
     fn works(&self) -> impl Iterator<Item = (usize, &Work)> {
@@ -78,7 +78,10 @@ pub(super) fn build(
     for (number, work) in plan.works() {
         let Some(id) = plan.task_id(number) else { continue };
         let mut options = plan.sections.clone();
-        options.insert("plan".to_owned(), format!("{:02}-{:02}", plan.phase.number, plan.number));
+        options.insert(
+            "plan".to_owned(),
+            format!("{:02}-{:02}", plan.head.phase.number, plan.head.number),
+        );
         let mut criteria = Criteria::new(id.clone());
         let own = own_criteria(reading, work, &mut criteria);
         refused = refused.and(own);
@@ -93,7 +96,6 @@ pub(super) fn build(
     let mut previous = before;
     let tasks = every(drafts, |draft| {
         let depends_on = std::mem::replace(&mut previous, vec![draft.id.clone()]);
-        let writes = words::files(reading, &draft.work.files, "`<files>`");
         let own = reads(reading, &draft.work.reads);
         let mut reads = own?;
         for glob in context.as_ref().map_err(|told| *told)? {
@@ -108,7 +110,7 @@ pub(super) fn build(
             agent: BUILDER.to_owned(),
             depends_on,
             reads,
-            writes: writes?,
+            writes: draft.work.writes.clone(),
             artifacts: Vec::new(),
             timeout: None,
             limits: ResourceLimits::default(),
@@ -154,7 +156,11 @@ fn own_criteria(
                     `<acceptance_criteria>`, needs nobody";
         reading.warn(problem.help(help));
         let fence = if command.contains('\n') { "\n```\n" } else { "`" };
-        criteria.judged(reading, span.clone(), format!("This command succeeds: {fence}{command}{fence}"))
+        criteria.judged(
+            reading,
+            span.clone(),
+            format!("This command succeeds: {fence}{command}{fence}"),
+        )
     });
     let judged =
         every(&work.judged, |(span, text)| criteria.judged(reading, span.clone(), text.clone()));
@@ -208,10 +214,8 @@ fn checkpoints(
             first.options.insert("user_setup".to_owned(), setup.clone());
             first.checkpoint = Some(Checkpoint { at: CheckpointAt::Before, human: true });
         }
-    } else if !plan.autonomous && !any {
-        if let Some(last) = drafts.last_mut() {
-            last.checkpoint = Some(Checkpoint { at: CheckpointAt::After, human: true });
-        }
+    } else if let Some(last) = drafts.last_mut().filter(|_| !plan.autonomous && !any) {
+        last.checkpoint = Some(Checkpoint { at: CheckpointAt::After, human: true });
     }
     refused
 }
@@ -268,7 +272,12 @@ fn links(
     let links = every(plan.must.links.iter().enumerate(), |(at, link)| {
         match &link.pattern {
             Some(pattern) if literal(&link.from) && is_file(&link.to) => {
-                let id = format!("{:02}-{:02}.link.{}", plan.phase.number, plan.number, at + 1);
+                let id = format!(
+                    "{:02}-{:02}.link.{}",
+                    plan.head.phase.number,
+                    plan.head.number,
+                    at + 1
+                );
                 let id = CriterionId::new(id)
                     .map_err(|error| reading.bad_id(link.span.clone(), &error.0))?;
                 let (from, to) = (link.from.clone(), link.to.clone());

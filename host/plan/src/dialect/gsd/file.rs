@@ -34,14 +34,20 @@ const KEYS: &[&str] = &[
     "must_haves",
 ];
 
-/// What was read of one file.
-pub(super) struct PlanFile {
+/// A plan's place among the others, also of a file that was refused for something else.
+#[derive(Clone)]
+pub(super) struct Head {
     pub(super) phase: PhaseId,
     /// The plan's number, and where it stands.
     pub(super) number: u32,
     pub(super) number_span: Span,
     pub(super) depends_on: Vec<(String, Span)>,
     pub(super) wave: Option<(u64, Span)>,
+}
+
+/// What was read of one file.
+pub(super) struct PlanFile {
+    pub(super) head: Head,
     pub(super) files: Vec<Word>,
     /// Where the files are listed.
     pub(super) files_span: Option<Span>,
@@ -69,12 +75,13 @@ pub(super) fn of_name(path: &str) -> Option<(u32, u32, Option<String>)> {
     Some((phase, plan, parts.next().map(str::to_owned)))
 }
 
-/// Reads a file on its own.
+/// Reads a file on its own; `head` is given also where something else is refused.
 pub(super) fn read(
     reading: &mut Reading<'_>,
     outline: &Outline,
     path: &str,
     known: &Known<'_>,
+    head: &mut Option<Head>,
 ) -> Result<PlanFile, Told> {
     let front = match &outline.front {
         Some(yaml) => front(reading, yaml.clone()),
@@ -91,16 +98,12 @@ pub(super) fn read(
     let body = body(reading, &found);
     let front = front?;
     let table = front.table();
-    let keys = keys(reading, &table, path, known);
+    let keys = keys(reading, &table, path, known, head);
     let must = must_haves(reading, &front);
     elements?;
     let (steps, keys, must) = (steps?, keys?, must?);
     Ok(PlanFile {
-        phase: keys.phase,
-        number: keys.number.0,
-        number_span: keys.number.1,
-        depends_on: keys.depends_on,
-        wave: keys.wave,
+        head: keys.head,
         files: keys.files,
         files_span: table.get("files_modified").map(|item| item.key_span),
         autonomous: keys.autonomous,
@@ -116,10 +119,7 @@ pub(super) fn read(
 
 /// What the front matter says, but for the must-haves.
 struct Keys {
-    phase: PhaseId,
-    number: (u32, Span),
-    depends_on: Vec<(String, Span)>,
-    wave: Option<(u64, Span)>,
+    head: Head,
     files: Vec<Word>,
     autonomous: bool,
     user_setup: Option<String>,
@@ -132,16 +132,23 @@ fn keys(
     table: &Table<'_>,
     path: &str,
     known: &Known<'_>,
+    head: &mut Option<Head>,
 ) -> Result<Keys, Told> {
     let stray = reading.only(table, KEYS);
     let phase = phase(reading, table, path, known);
     let number = number(reading, table, path);
     let kind = table.get("type").map_or(Ok(()), |item| kind(reading, &item));
     let depends_on = names(reading, table, "depends_on");
-    let wave = table.get("wave").map(|item| {
-        reading.number(&item, 1..=u64::from(u32::MAX)).map(|wave| (wave, item.span))
-    });
+    let wave = table
+        .get("wave")
+        .map(|item| reading.number(&item, 1..=u64::from(u32::MAX)).map(|wave| (wave, item.span)));
     let files = names(reading, table, "files_modified");
+    let known = (|| {
+        let (number, number_span) = number?;
+        let (phase, depends_on) = (phase?, depends_on?);
+        Ok(Head { phase, number, number_span, depends_on, wave: wave.transpose()? })
+    })();
+    *head = known.as_ref().ok().cloned();
     let autonomous = table.get("autonomous").map_or(Ok(true), |item| reading.flag(&item));
     let gap = table.get("gap_closure").map_or(Ok(false), |item| reading.flag(&item));
     let user_setup = match table.get("user_setup") {
@@ -166,10 +173,7 @@ fn keys(
     let kept = [("requirements".to_owned(), requirements.join(", "))];
     let word = |(text, span)| Word { text, span, code: true, remark: None };
     Ok(Keys {
-        phase: phase?,
-        number: number?,
-        depends_on: depends_on?,
-        wave: wave.transpose()?,
+        head: known?,
         files: files?.into_iter().map(word).collect(),
         autonomous: autonomous?,
         user_setup: user_setup?,
@@ -201,11 +205,7 @@ fn phase(
     }
 }
 
-fn number(
-    reading: &mut Reading<'_>,
-    table: &Table<'_>,
-    path: &str,
-) -> Result<(u32, Span), Told> {
+fn number(reading: &mut Reading<'_>, table: &Table<'_>, path: &str) -> Result<(u32, Span), Told> {
     let item = reading.required(table, "plan", "plan: 01")?;
     let text = reading.yaml_text(&item)?;
     let Ok(number) = text.parse::<u32>() else {

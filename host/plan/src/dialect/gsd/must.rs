@@ -77,15 +77,14 @@ fn list<T>(
         return Ok(Vec::new());
     };
     let tables = reading.yaml_tables(&item, what, example)?;
-    every(tables, |table| read(reading, &table))
+    every(tables, |table| read(reading, &table?))
 }
 
 fn artifact(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Artifact, Told> {
-    let stray =
-        reading.only(table, &["path", "provides", "min_lines", "exports", "contains"]);
-    let path = reading.required(table, "path", "path: src/a.ts").and_then(|item| {
-        Ok((reading.path(&item)?.to_owned(), reading.first_line(&item)))
-    });
+    let stray = reading.only(table, &["path", "provides", "min_lines", "exports", "contains"]);
+    let path = reading
+        .required(table, "path", "path: src/a.ts")
+        .and_then(|item| Ok((reading.path(&item)?.to_owned(), reading.first_line(&item))));
     let provides = table.get("provides").map(|item| reading.yaml_text(&item)).transpose();
     let lines = table.get("min_lines").map(|item| reading.number(&item, 0..=MOST)).transpose();
     let exports = table.get("exports").map_or(Ok(Vec::new()), |item| {
@@ -130,9 +129,8 @@ fn key_link(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<KeyLink, Tol
     let from = reading
         .required(table, "from", "from: src/a.ts")
         .and_then(|item| Ok((reading.path(&item)?.to_owned(), reading.first_line(&item))));
-    let to = reading
-        .required(table, "to", "to: src/b.ts")
-        .and_then(|item| reading.yaml_text(&item));
+    let to =
+        reading.required(table, "to", "to: src/b.ts").and_then(|item| reading.yaml_text(&item));
     let via = table.get("via").map(|item| reading.yaml_text(&item)).transpose();
     let pattern = table.get("pattern").map(|item| pattern(reading, &item)).transpose();
     stray?;

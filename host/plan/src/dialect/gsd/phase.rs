@@ -10,7 +10,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::build::{Built, build};
-use super::file::{self, PlanFile, of_name};
+use super::file::{self, Head, PlanFile, of_name};
 use crate::dialect::outline::Outline;
 use crate::dialect::{Known, SourceFile};
 use crate::problem::{Code, Problem, RefusedPlan, Told, Warned};
@@ -21,18 +21,22 @@ use crate::suggest::{listed, meant};
 struct Loaded<'a> {
     source: SourceFile<'a>,
     reading: Reading<'a>,
+    head: Option<Head>,
     read: Result<PlanFile, Told>,
 }
 
 impl Loaded<'_> {
     /// The numbers of the phase and the plan, also of a file that was refused.
     fn numbers(&self) -> Option<(u32, u32)> {
-        match &self.read {
-            Ok(read) => Some((read.phase.number, read.number)),
-            Err(_) => of_name(self.source.path).map(|(phase, plan, _)| (phase, plan)),
+        match &self.head {
+            Some(head) => Some((head.phase.number, head.number)),
+            None => of_name(self.source.path).map(|(phase, plan, _)| (phase, plan)),
         }
     }
 }
+
+/// The numbers of a phase and a plan, and what the file's name has behind them.
+type Names = (Option<(u32, u32)>, Option<String>);
 
 /// What a plan waits for.
 #[derive(Default)]
@@ -52,8 +56,9 @@ pub(in crate::dialect) fn read(
         .iter()
         .map(|(source, outline)| {
             let mut reading = Reading::of_plan(source.text);
-            let read = file::read(&mut reading, outline, source.path, known);
-            Loaded { source: *source, reading, read }
+            let mut head = None;
+            let read = file::read(&mut reading, outline, source.path, known, &mut head);
+            Loaded { source: *source, reading, head, read }
         })
         .collect();
     loaded.sort_by(|a, b| a.numbers().cmp(&b.numbers()).then(a.source.path.cmp(b.source.path)));
@@ -61,7 +66,7 @@ pub(in crate::dialect) fn read(
     let digest = digest(files);
     let mut refused = Vec::new();
     let mut warnings = Vec::new();
-    for Loaded { source, reading, read } in loaded {
+    for Loaded { source, reading, read, .. } in loaded {
         match reading.finish(read, source.path) {
             Ok((_, warned)) => warnings.extend(warned),
             Err(file) => refused.push(file),
@@ -110,7 +115,7 @@ fn together(files: &mut [Loaded<'_>]) -> Result<Plan, Told> {
     for file in files.iter() {
         plans.push(file.read.as_ref().map_err(|told| *told)?);
     }
-    let phase = plans.first().map(|plan| plan.phase.clone());
+    let phase = plans.first().map(|plan| plan.head.phase.clone());
     let phase = phase.unwrap_or(PhaseId { number: 0, name: String::new() });
     let mut phases: Vec<u32> = waits.iter().flat_map(|waits| waits.phases.clone()).collect();
     phases.sort_unstable();
@@ -131,7 +136,7 @@ fn together(files: &mut [Loaded<'_>]) -> Result<Plan, Told> {
 
 /// What all plans together are to achieve.
 fn goal(plans: &[&PlanFile], phase: &PhaseId) -> String {
-    let said = |plan: &&PlanFile| Some((plan.number, plan.objective.clone()?));
+    let said = |plan: &&PlanFile| Some((plan.head.number, plan.objective.clone()?));
     let objectives: Vec<_> = plans.iter().filter_map(said).collect();
     match objectives.as_slice() {
         [] => phase.name.clone(),
@@ -145,13 +150,17 @@ fn goal(plans: &[&PlanFile], phase: &PhaseId) -> String {
 
 /// Refuses a file of another phase than the first.
 fn same_phase(files: &mut [Loaded<'_>]) -> Result<(), Told> {
-    let first = files.iter().find_map(|file| Some((file.read.as_ref().ok()?.phase.clone(), file.source.path)));
+    let first =
+        files.iter().find_map(|file| Some((file.head.as_ref()?.phase.clone(), file.source.path)));
     let Some((first, path)) = first else { return Ok(()) };
-    every(files, |file| match &file.read {
-        Ok(read) if read.phase != first => {
+    every(files, |file| match &file.head {
+        Some(read) if read.phase != first => {
             let message = format!("the plan is of phase `{}`, and {path} of `{first}`", read.phase);
             let problem = Problem::new(Code::OtherPhase, read.number_span.clone(), message);
-            let help = format!("write the same `phase` in all files: `{:02}-{}`", first.number, first.name);
+            let help = format!(
+                "write the same `phase` in all files: `{:02}-{}`",
+                first.number, first.name
+            );
             Err(file.reading.refuse(problem.label("of another phase").help(help)))
         }
         _ => Ok(()),
@@ -163,7 +172,7 @@ fn same_phase(files: &mut [Loaded<'_>]) -> Result<(), Told> {
 fn unique(files: &mut [Loaded<'_>]) -> Result<(), Told> {
     let mut met: BTreeMap<u32, String> = BTreeMap::new();
     every(files, |file| {
-        let Ok(read) = &file.read else { return Ok(()) };
+        let Some(read) = &file.head else { return Ok(()) };
         let Some(first) = met.insert(read.number, file.source.path.to_owned()) else {
             return Ok(());
         };
@@ -177,7 +186,7 @@ fn unique(files: &mut [Loaded<'_>]) -> Result<(), Told> {
 
 /// Resolves what every plan depends on.
 fn waits(files: &mut [Loaded<'_>]) -> Result<Vec<Waits>, Told> {
-    let all: Vec<(Option<(u32, u32)>, Option<String>)> = files
+    let all: Vec<Names> = files
         .iter()
         .map(|file| {
             let slug = of_name(file.source.path).and_then(|(.., slug)| slug);
@@ -185,7 +194,7 @@ fn waits(files: &mut [Loaded<'_>]) -> Result<Vec<Waits>, Told> {
         })
         .collect();
     every(files.iter_mut().enumerate(), |(at, file)| {
-        let Ok(read) = &file.read else { return Ok(Waits::default()) };
+        let Some(read) = &file.head else { return Ok(Waits::default()) };
         let mut waits = Waits::default();
         let mut refused = Ok(());
         for (wanted, span) in &read.depends_on {
@@ -211,11 +220,14 @@ fn waits(files: &mut [Loaded<'_>]) -> Result<Vec<Waits>, Told> {
                 None => {
                     let names = all.iter().enumerate().filter(|(other, _)| *other != at);
                     let names = names.filter_map(|(_, (numbers, _))| *numbers);
-                    let names: Vec<String> =
+                    let mut names: Vec<String> =
                         names.map(|(phase, plan)| format!("{phase:02}-{plan:02}")).collect();
+                    names.dedup();
                     let help = match names.is_empty() {
                         true => "the phase has no other plan".to_owned(),
-                        false => meant(wanted, names.iter().map(String::as_str), "the other plans are"),
+                        false => {
+                            meant(wanted, names.iter().map(String::as_str), "the other plans are")
+                        }
                     };
                     let message = format!("the phase has no plan `{wanted}`");
                     (Code::UnknownDependency, message, "no such plan", help)
@@ -237,11 +249,7 @@ enum Wanted {
 }
 
 /// What `01`, `35-01` or `03-01-slug` names, for the plan of a file.
-fn resolve(
-    wanted: &str,
-    read: &PlanFile,
-    all: &[(Option<(u32, u32)>, Option<String>)],
-) -> Option<Wanted> {
+fn resolve(wanted: &str, read: &Head, all: &[Names]) -> Option<Wanted> {
     let wanted = wanted.strip_suffix("-PLAN.md").unwrap_or(wanted);
     let mut parts = wanted.splitn(3, '-');
     let first: u32 = parts.next()?.parse().ok()?;
@@ -252,7 +260,7 @@ fn resolve(
     if phase < read.phase.number {
         return Some(Wanted::Phase(phase));
     }
-    let fits = |(numbers, known): &(Option<(u32, u32)>, Option<String>)| {
+    let fits = |(numbers, known): &Names| {
         let same = match (slug, known) {
             (Some(slug), Some(known)) => slug == known,
             _ => true,
@@ -279,10 +287,8 @@ fn acyclic(files: &mut [Loaded<'_>], waits: &[Waits]) -> Result<(), Told> {
         };
         let names: Vec<String> = within.iter().filter_map(|at| name(files.get(*at)?)).collect();
         let file = &mut files[first];
-        let span = match &file.read {
-            Ok(read) => read.depends_on.first().map(|(_, span)| span.clone()),
-            Err(_) => None,
-        };
+        let depends_on = file.head.as_ref().and_then(|head| head.depends_on.first());
+        let span = depends_on.map(|(_, span)| span.clone());
         let names = listed(names.iter().map(String::as_str));
         let message = format!("the plans {names} wait for each other");
         let problem = Problem::new(Code::Cycle, span.unwrap_or(0..0), message);
@@ -307,7 +313,7 @@ fn waves(files: &mut [Loaded<'_>], waits: &[Waits]) {
         }
     }
     for (file, computed) in files.iter_mut().zip(computed) {
-        let Ok(PlanFile { wave: Some((wave, span)), .. }) = &file.read else { continue };
+        let Some(Head { wave: Some((wave, span)), .. }) = &file.head else { continue };
         if *wave == computed {
             continue;
         }

@@ -3,12 +3,14 @@
 //! Invariant: a task for an agent has a name, an action and something by which it is seen
 //! that it is done; text that is in no part of a task is refused.
 
+use idumb_core::PathGlob;
+
 use crate::dialect::elements::{Element, PARTS};
 use crate::dialect::outline::dedented;
 use crate::dialect::words::{self, Word};
 use crate::problem::{Code, Problem, Span, Told};
 use crate::reading::{Reading, every};
-use crate::suggest::{listed, meant};
+use crate::suggest::meant;
 
 /// A `<task>`: work, or a decision of a person.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub(super) struct Work {
     pub(super) title: String,
     pub(super) description: String,
     pub(super) files: Vec<Word>,
+    pub(super) writes: Vec<PathGlob>,
     pub(super) reads: Vec<Word>,
     /// Command lines.
     pub(super) commands: Vec<(Span, String)>,
@@ -73,13 +76,14 @@ pub(super) fn tasks(
         return Err(reading.refuse(problem.label("no `<task>` below").help(help)));
     }
     let count = found.len();
-    let steps = every(found, |element| task(reading, element));
+    let steps = every(found, |element| task(reading, element, elements));
     loose?;
     let steps = steps?;
     if steps.iter().any(|step| matches!(step, Step::Work(_))) {
         return Ok(steps);
     }
-    let message = format!("the plan has {count} checkpoints, and no task for an agent");
+    let s = if count == 1 { "" } else { "s" };
+    let message = format!("the plan has {count} checkpoint{s}, and no task for an agent");
     let problem = Problem::new(Code::NoTasks, body..body, message).label("only checkpoints below");
     Err(reading.refuse(problem.help("put them into the plan that they are about")))
 }
@@ -115,7 +119,11 @@ fn no_text(reading: &mut Reading<'_>, element: &Element) -> Result<(), Told> {
     .map(|_: Vec<()>| ())
 }
 
-fn task(reading: &mut Reading<'_>, element: &Element) -> Result<Step, Told> {
+fn task(
+    reading: &mut Reading<'_>,
+    element: &Element,
+    elements: Result<(), Told>,
+) -> Result<Step, Told> {
     let loose = no_text(reading, element);
     let twice = twice(reading, element);
     let kind = match element.name.as_str() {
@@ -123,15 +131,16 @@ fn task(reading: &mut Reading<'_>, element: &Element) -> Result<Step, Told> {
         _ => kind(reading, element),
     };
     let step = match kind {
-        Ok("auto") => work(reading, element).map(Step::Work),
-        Ok(kind) => {
+        Ok(kind) if kind != "auto" => {
             let kind = kind.trim_start_matches("checkpoint:");
-            checkpoint(reading, element, kind).map(Step::Checkpoint)
+            checkpoint(reading, element, kind, elements).map(Step::Checkpoint)
         }
-        Err(told) => Err(told),
+        // Of a type that is not known: what else is wrong with it is told all the same.
+        _ => work(reading, element, elements).map(Step::Work),
     };
     loose?;
     twice?;
+    kind?;
     step
 }
 
@@ -204,33 +213,41 @@ fn required(
     reading: &mut Reading<'_>,
     element: &Element,
     names: &[&str],
+    elements: Result<(), Told>,
 ) -> Result<(Span, String), Told> {
     let found = names.iter().find_map(|name| text_of(reading, element, name));
     found.ok_or_else(|| {
+        // An element that is not closed may be the one that is missing.
+        if let Err(told) = elements {
+            return told;
+        }
         let span = reading.line_of(element.tag.clone());
-        let wanted = listed(names.iter().copied());
-        let message = format!("`<{}>` needs {wanted}", element.name);
+        let name = names.first().copied().unwrap_or_default();
+        let message = format!("`<{}>` needs `<{name}>`", element.name);
         let problem = Problem::new(Code::MissingField, span, message);
-        let help = match names {
-            [name, ..] => format!("add `<{name}>…</{name}>`"),
-            [] => String::new(),
-        };
+        let help = format!("add `<{name}>…</{name}>`");
         reading.refuse(problem.label("missing or empty").help(help))
     })
 }
 
 /// A task for an agent.
-fn work(reading: &mut Reading<'_>, element: &Element) -> Result<Work, Told> {
-    let title = required(reading, element, &["name"]).and_then(|(span, title)| {
+fn work(
+    reading: &mut Reading<'_>,
+    element: &Element,
+    elements: Result<(), Told>,
+) -> Result<Work, Told> {
+    let title = required(reading, element, &["name"], elements).and_then(|(span, title)| {
         if !title.contains('\n') {
             return Ok(title);
         }
         let problem = Problem::new(Code::WrongType, span, "a task's name is one line");
         Err(reading.refuse(problem.label("several lines").help("put the rest into `<action>`")))
     });
-    let action = required(reading, element, &["action", "implementation", "behavior"]);
-    let files = part(element, "files").map(|part| words::lines(reading.source(), part.inner.clone()));
+    let action = required(reading, element, &["action", "implementation", "behavior"], elements);
+    let files =
+        part(element, "files").map(|part| words::lines(reading.source(), part.inner.clone()));
     let files = files.filter(|words| !words::is_none(words)).unwrap_or_default();
+    let writes = words::files(reading, &files, "`<files>`");
     let reads = part(element, "read_first").map(|part| {
         let lines = words::lines(reading.source(), part.inner.clone());
         lines.into_iter().filter_map(|line| read_of(reading, line)).collect()
@@ -242,11 +259,11 @@ fn work(reading: &mut Reading<'_>, element: &Element) -> Result<Work, Told> {
     let behaved = (element.name == "feature").then(|| text_of(reading, element, "behavior"));
     let judged: Vec<_> = verified.into_iter().chain(done).chain(behaved.flatten()).collect();
     if commands.is_empty() && judged.is_empty() && !listed {
+        elements?;
         let span = reading.line_of(element.tag.clone());
         let problem = Problem::new(Code::NoCriteria, span, "the task has no criterion");
         let help = "say how it is seen that the task is done: `<acceptance_criteria>`, \
                     `<verify>` or `<done>`";
-        action?;
         return Err(reading.refuse(problem.label("nothing would be checked").help(help)));
     }
     action?;
@@ -254,6 +271,7 @@ fn work(reading: &mut Reading<'_>, element: &Element) -> Result<Work, Told> {
         title: title?,
         description: description(reading, element, "action"),
         files,
+        writes: writes?,
         reads: reads.unwrap_or_default(),
         commands,
         judged,
@@ -283,6 +301,7 @@ fn description(reading: &Reading<'_>, element: &Element, first: &str) -> String 
 
 /// The file that a line tells to read first.
 fn read_of(reading: &mut Reading<'_>, mut line: Word) -> Option<Word> {
+    let whole = line.clone();
     if !line.code {
         let word = line.text.split_whitespace().next().unwrap_or_default().to_owned();
         line.span.end = line.span.start + word.len();
@@ -291,8 +310,8 @@ fn read_of(reading: &mut Reading<'_>, mut line: Word) -> Option<Word> {
     if line.text.contains(['/', '.']) && words::is_path(&line.text) {
         return Some(Word { code: true, remark: None, ..line });
     }
-    let message = format!("`{}` is no path of the project: the agent may not read it", line.text);
-    let problem = Problem::new(Code::NotCarried, line.span, message).label("not granted");
+    let message = format!("`{}` is no path of the project: the agent may not read it", whole.text);
+    let problem = Problem::new(Code::NotCarried, whole.span, message).label("not granted");
     reading.warn(problem.help("name each file on its own line, its path first"));
     None
 }
@@ -332,18 +351,23 @@ fn checkpoint(
     reading: &mut Reading<'_>,
     element: &Element,
     kind: &str,
+    elements: Result<(), Told>,
 ) -> Result<Checkpoint, Told> {
     let (kind, needs): (_, &[&str]) = match kind {
         "decision" => ("decision", &["decision"]),
         "human-action" => ("human-action", &["instructions", "action"]),
         _ => ("human-verify", &["how-to-verify", "what-built"]),
     };
-    required(reading, element, needs)?;
+    required(reading, element, needs, elements)?;
     let mut text = description(reading, element, "");
     for name in ["name", "verify", "acceptance_criteria", "done"] {
         if let Some((_, said)) = text_of(reading, element, name) {
             let said = format!("**{}:**\n{said}", name.replace('_', " "));
-            text = if name == "name" { format!("{said}\n\n{text}") } else { format!("{text}\n\n{said}") };
+            text = if name == "name" {
+                format!("{said}\n\n{text}")
+            } else {
+                format!("{text}\n\n{said}")
+            };
         }
     }
     Ok(Checkpoint { kind, span: element.tag.clone(), text })
