@@ -33,6 +33,9 @@ pub(crate) enum Command {
     ExecutePhase(ExecutePhase),
     /// Say what is wrong with a phase's plan, its agents and its grants, without running it
     Check(Check),
+    /// Plans of other dialects
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Check a phase's criteria again, on the tree as it is now
     VerifyWork(VerifyWork),
     /// Show where a phase's latest run stands
@@ -109,6 +112,24 @@ pub(crate) enum SchemaArg {
 pub(crate) enum AgentHost {
     Opencode,
     Claude,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Write the native form of a plan, as `.idumb/phases/<phase>/plan.toml`
+    Import(PlanImport),
+}
+
+/// Reads a plan of any dialect (docs/plan-format.md) and writes it as a `plan.toml`. Such a plan
+/// runs as it is, too: importing it is for going on with it in the native form.
+#[derive(Debug, Args)]
+pub(crate) struct PlanImport {
+    /// The plan's file or folder, or the phase's number or name
+    pub(crate) plan: String,
+
+    /// Print it instead
+    #[arg(long)]
+    pub(crate) stdout: bool,
 }
 
 #[derive(Debug, Subcommand)]

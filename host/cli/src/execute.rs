@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    AgentBinding, Backoff, Control, Event, Input, Mode, PhaseId, Plan, Policy, Rule, Run,
-    RunConfig, RunId, RunOutcome, Stamped, Timeouts, WorkflowStep,
+    AgentBinding, Backoff, Control, Event, Input, Mode, Plan, Policy, Rule, Run, RunConfig, RunId,
+    RunOutcome, Stamped, Timeouts, WorkflowStep,
 };
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
+use idumb_plan::{FoundPlan, PLACES};
 use idumb_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
@@ -164,25 +165,27 @@ fn in_folder(
     status
 }
 
-/// The phase that is meant, or the current one.
+/// The plan of the phase that is meant, or of the current one.
 pub(crate) fn choose_phase<A>(
     project: &Project,
     text: Option<&str>,
     journal: Option<&Journal<A>>,
-) -> Result<PhaseId> {
+) -> Result<FoundPlan> {
     if let Some(text) = text {
         return project.choose(text);
     }
     if let Some(number) = project.config.project.current_phase {
         return project.choose(&number.to_string());
     }
-    let phases = project.phases()?;
+    let plans = project.plans()?;
     let completed = journal.map(Journal::completed_phases).transpose()?.unwrap_or_default();
-    let open = |phase: &&PhaseId| !completed.iter().any(|row| row.phase.number == phase.number);
-    match (phases.iter().find(open), phases.last()) {
-        (Some(phase), _) | (None, Some(phase)) => Ok(phase.clone()),
+    let open =
+        |found: &&FoundPlan| !completed.iter().any(|row| row.phase.number == found.phase.number);
+    match (plans.iter().find(open), plans.last()) {
+        // By its number, so that it is told if there is more than one of it.
+        (Some(found), _) | (None, Some(found)) => project.choose(&found.phase.number.to_string()),
         (None, None) => {
-            let message = format!("there is no phase in {}/.idumb/phases", project.root.display());
+            let message = format!("there is no phase in {}/{}", project.root.display(), PLACES[0]);
             Err(Fault::coded(idumb_core::ErrorCode::E001, message).into())
         }
     }

@@ -36,7 +36,8 @@ pub(crate) struct Looked {
 impl Looked {
     pub(crate) fn open(project: Option<&Path>, phase: Option<&str>) -> Result<Self> {
         let project = Project::open(project)?;
-        let number = phase.map(|text| project.choose(text)).transpose()?.map(|phase| phase.number);
+        let number =
+            phase.map(|text| project.choose(text)).transpose()?.map(|found| found.phase.number);
         let none =
             || Fault::usage("nothing was run here yet").hint("begin with: idumb execute-phase");
         let state = StateDir::find(&project.root)?.ok_or_else(none)?;

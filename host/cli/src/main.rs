@@ -21,6 +21,7 @@ mod established;
 mod execute;
 mod fail_point;
 mod fault;
+mod import;
 mod init;
 mod look;
 mod project;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         | Command::Pause(_)
         | Command::Cancel(_)
         | Command::Answer(_)
+        | Command::Plan(_)
         | Command::Init(_)
         | Command::Doctor
         | Command::Schema { .. }
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Debug(args) => debug::debug(project, args),
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
+        Command::Plan(args::PlanCommand::Import(args)) => import::import(project, args),
         Command::Init(args) => init::init(project, args),
         Command::Doctor => doctor::doctor(project),
         Command::Schema { of } => schema(*of),

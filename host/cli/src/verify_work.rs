@@ -90,7 +90,7 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
     };
     let state = StateDir::find(&project.root)?.ok_or_else(none)?;
     let journal = Journal::open_read_only(&state)?.ok_or_else(none)?;
-    let row = journal.latest_run(phase.map(|phase| phase.number))?.ok_or_else(none)?;
+    let row = journal.latest_run(phase.map(|found| found.phase.number))?.ok_or_else(none)?;
     let plan = recorded_plan(&journal, &row.run)?;
     let recorded = record::recover(&journal, &row.run, plan.clone())?;
     let established = Established::before(&journal, &plan)?;

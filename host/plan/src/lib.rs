@@ -9,9 +9,13 @@
 
 mod agents;
 mod config;
+mod dialect;
+mod echoes;
+mod found;
 mod limits;
 mod names;
 mod native;
+mod order;
 mod phases;
 mod problem;
 mod reading;
@@ -26,10 +30,13 @@ use idumb_core::{PhaseId, Plan};
 
 pub use agents::AgentSource;
 pub use config::{Config, Defaults, Project, read_config};
+pub use dialect::{Dialect, Read, SourceFile, read_any};
+pub use found::{FoundPlan, PLACES, choose_plan, find_plans};
 pub use limits::{Limits, bytes};
+pub use native::{NotNative, to_native};
 pub use phases::{ChooseError, choose_phase, find_phases};
-pub use problem::{Code, Document, Problem, Refused};
-pub use render::{Look, render, render_as};
+pub use problem::{Code, Document, Problem, Refused, RefusedPlan, Warned};
+pub use render::{Look, render, render_as, render_plan, render_warned};
 pub use rules::{RulesFile, read_rules};
 pub use schema::{Schema, schema};
 pub use suggest::meant;
