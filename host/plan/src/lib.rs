@@ -1,7 +1,7 @@
 //! Plans, `idumb.toml` and rules files, read into the types of `idumb-core`.
 //!
-//! Each way to write a plan is a module with a `read` that takes a document and gives a
-//! [`Plan`]; [`read_plan`] picks it. There is one now: the native `plan.toml`.
+//! [`read_any`] reads a plan in whichever dialect its files are, and [`find_plans`] says which
+//! plans a project has; [`read_plan`] is for the native `plan.toml` alone.
 //!
 //! Invariant: nothing is guessed at, and nothing is left out silently. A file is read
 //! whole, or refused with everything that is wrong with it, each with its place and what
