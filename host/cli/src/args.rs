@@ -272,6 +272,10 @@ pub(crate) struct ExecutePhase {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// Run it on a copy that is thrown away, show what it would change, and apply nothing here
+    #[arg(long, conflicts_with_all = ["dry_run", "scratch", "resume"])]
+    pub(crate) rehearse: bool,
+
     /// With --dry-run: write what was shown, bound to the digests of plan, agents, rules and
     /// files, to a file for --approved
     #[arg(long, value_name = "FILE", requires = "dry_run")]
@@ -464,7 +468,7 @@ pub(crate) struct Debug {
     pub(crate) output: Output,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Diff {
     /// The run, such as `phase-1-r2` [default: the latest]; a word that names no run is the task
     pub(crate) run: Option<String>,
@@ -497,15 +501,16 @@ pub(crate) struct Replay {
     pub(crate) output: Output,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Output {
     /// How to print: text for people, or one JSON object a line for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
+    #[default]
     Text,
     Jsonl,
 }

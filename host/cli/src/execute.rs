@@ -115,6 +115,9 @@ pub(crate) fn execute_phase(
     clock: Clock,
 ) -> Result<u8> {
     let mut project = Project::open(project)?;
+    if args.rehearse {
+        return rehearse(&project, args, clock);
+    }
     if let Some(to) = &args.scratch
         && !args.dry_run
     {
@@ -122,14 +125,38 @@ pub(crate) fn execute_phase(
         say(args, &format!("working on a copy of the project: {}", root.display()));
         project = Project::open(Some(&root))?;
     }
-    let settings = Settings::of(args, &project)?;
+    execute_in(&project, args, clock)
+}
+
+/// Runs the phase on a copy that goes when this returns, and shows what it changed there.
+fn rehearse(project: &Project, args: &ExecutePhase, clock: Clock) -> Result<u8> {
+    let room = tempfile::Builder::new().prefix("idumb-rehearsal-").tempdir();
+    let room = room.context("making room for a rehearsal")?;
+    let root = scratch::copy(&project.root, Some(&room.path().join("project")))?;
+    scratch::copy_state(&project.root, &root)?;
+    say(args, "a rehearsal: what is changed is a copy, and goes with it");
+    let copy = Project::open(Some(&root))?;
+    let status = execute_in(&copy, args, clock)?;
+    let shown = crate::args::Diff { output: args.output, ..Default::default() };
+    // A run that changed nothing has no diff, and that is told by the run itself.
+    match crate::diff::diff(Some(&root), &shown) {
+        Ok(_) => {}
+        Err(error) => say(args, &fault::told(&error)),
+    }
+    say(args, "that was a rehearsal: nothing was applied");
+    Ok(status)
+}
+
+/// As [`execute_phase`], in the project that is meant.
+fn execute_in(project: &Project, args: &ExecutePhase, clock: Clock) -> Result<u8> {
+    let settings = Settings::of(args, project)?;
     if args.dry_run {
-        return dry_run::show(&project, args, &settings);
+        return dry_run::show(project, args, &settings);
     }
     // The phase is chosen and the plan read before anything is written.
     let state = StateDir::find(&project.root)?;
     let reader = state.as_ref().map(Journal::open_read_only).transpose()?.flatten();
-    let phase = choose_phase(&project, args.phase.as_deref(), reader.as_ref())?;
+    let phase = choose_phase(project, args.phase.as_deref(), reader.as_ref())?;
     drop(reader);
     let plan = project.plan(&phase)?;
     let roster = Roster::of(&project.root, &project.config, &plan)?;
@@ -139,7 +166,7 @@ pub(crate) fn execute_phase(
     }
 
     let number = plan.phase.number;
-    in_folder(&project, args, (settings, clock), plan, roster)
+    in_folder(project, args, (settings, clock), plan, roster)
         .map_err(|error| fault::let_down(error, number))
 }
 
@@ -372,7 +399,8 @@ impl Opened<'_> {
                 Ok(Start::Fresh)
             };
         };
-        if args.restart {
+        // A rehearsal is about the whole phase, whatever became of it here.
+        if args.restart || args.rehearse {
             return Ok(Start::Fresh);
         }
         let run = &latest.run;

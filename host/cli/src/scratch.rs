@@ -1,11 +1,13 @@
 //! A copy of a project to try things on.
 //!
-//! Invariant: the original is only read, and its run state stays behind.
+//! Invariant: the original is only read; its run state stays behind unless it is asked for.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use idumb_journal::StateDir;
 
 use crate::fault::Fault;
 
@@ -43,6 +45,29 @@ pub(crate) fn copy(root: &Path, to: Option<&Path>) -> Result<PathBuf> {
     }
     copy_folder(root, root, &target)?;
     Ok(target)
+}
+
+/// Copies what is recorded of the project's runs to the copy of it at `to`, so that what earlier
+/// phases established counts there too. Nobody runs a phase meanwhile.
+pub(crate) fn copy_state(root: &Path, to: &Path) -> Result<()> {
+    let Some(state) = StateDir::find(root)? else { return Ok(()) };
+    let _lock = state.lock().map_err(crate::execute::held)?;
+    let copy = StateDir::prepare(to)?;
+    for name in ["journal.db", "journal.db-wal"] {
+        let (from, to) = (state.path().join(name), copy.path().join(name));
+        match fs::copy(&from, &to) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            copied => {
+                copied.with_context(|| format!("copying {}", from.display()))?;
+            }
+        }
+    }
+    for (from, to) in [(state.blobs(), copy.blobs()), (state.staging(), copy.staging())] {
+        if from.is_dir() {
+            copy_folder(&from, &from, &to)?;
+        }
+    }
+    Ok(())
 }
 
 fn copy_folder(root: &Path, from: &Path, to: &Path) -> Result<()> {
