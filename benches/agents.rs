@@ -279,14 +279,15 @@ fn large(out: &mut String, room: &Path) {
     line(out, "loading it from the cache", loaded, &beside);
 }
 
-/// What this process has to itself, in KiB.
-fn private_kib() -> u64 {
+/// What this process has to itself, in KiB: not what it maps of files, dirty or not, which is the
+/// page cache's.
+fn anonymous_kib() -> u64 {
     let text = fs::read_to_string("/proc/self/smaps_rollup").expect("smaps");
     let of = |name: &str| -> u64 {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
     };
-    of("Private_Dirty:")
+    of("Anonymous:")
 }
 
 fn memory(out: &mut String, room: &Path) {
@@ -313,17 +314,17 @@ fn memory(out: &mut String, room: &Path) {
     let use_once = |agent: &Agent| caller.call(agent, caller.view(), &task(&[]), Stop::never());
     let first = sandbox.prepare(Role::Builder, idumb_builtin::BUILDER).expect("the builder");
     assert!(use_once(&first), "it failed");
-    let before = private_kib();
+    let before = anonymous_kib();
     let alive: Vec<Agent> = agents
         .iter()
         .map(|bytes| sandbox.prepare(Role::Builder, bytes).expect("it loads"))
         .collect();
     let each = |now: u64| now.saturating_sub(before) / ALIVE as u64;
-    let loaded = each(private_kib());
+    let loaded = each(anonymous_kib());
     for agent in &alive {
         assert!(agent.is_cached() && use_once(agent), "it failed");
     }
-    let used = each(private_kib());
+    let used = each(anonymous_kib());
     let _ = writeln!(
         out,
         "private memory of each of {ALIVE} compiled agents: loaded {loaded} KiB, and with what the \
@@ -369,6 +370,7 @@ fn compute(module: &[u8], epochs: bool) -> Duration {
             while let Some(engine) = weak.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
+                #[expect(clippy::disallowed_methods, reason = "the clock of the epochs")]
                 std::thread::sleep(Duration::from_millis(1));
             }
         });

@@ -11,7 +11,7 @@ mod support;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -138,7 +138,9 @@ fn honest_tasks_succeed_among_hostile_ones_and_nothing_is_left_behind() {
     // What was shown is what is recorded.
     assert_eq!(project.events(&["task_skipped"]).len(), hostile);
     let (middle, last) = (middle.unwrap(), last.unwrap());
-    println!("{hostile} hostile, {honest} honest: {middle:?} in the middle, {last:?} in the end");
+    let said =
+        format!("{hostile} hostile, {honest} honest: {middle:?} half-way, {last:?} at the end\n");
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
     assert!(last.descriptors <= middle.descriptors + 25, "{middle:?}, {last:?}");
     // What the run remembers of each task is some hundred bytes.
     let room = 16 << 10 | (all as u64);

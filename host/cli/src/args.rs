@@ -33,6 +33,11 @@ pub(crate) enum Command {
     ExecutePhase(ExecutePhase),
     /// Say what is wrong with a phase's plan, its agents and its grants, without running it
     Check(Check),
+    /// Plans of other dialects
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Check a phase's criteria again, on the tree as it is now
+    VerifyWork(VerifyWork),
     /// Show where a phase's latest run stands
     Status(Status),
     /// Bring the run that is going on to rest; --resume goes on with it
@@ -43,13 +48,88 @@ pub(crate) enum Command {
     Answer(Answer),
     /// Show what happened in a phase's latest run
     Log(Log),
+    /// Say what happened to tasks that did not succeed, why, and what to do next
+    Debug(Debug),
     /// Show what a task's attempt would change, or has changed, as a unified diff
     Diff(Diff),
     /// Show a recorded run as it went, in the live display
     Replay(Replay),
+    /// Make a project: `idumb.toml` and a first phase that runs as it is
+    Init(Init),
+    /// Say what this machine can and cannot do, each with its fix
+    Doctor,
+    /// Print a JSON Schema, for editors and programs
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: SchemaArg,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; it must be there
+        folder: PathBuf,
+    },
     /// Use the sandbox by itself, without a phase
     #[command(subcommand)]
     Sandbox(SandboxCommand),
+}
+
+/// Makes `idumb.toml` and `.idumb/phases/1-first/plan.toml`. Changes nothing that is there.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where [default: the current folder, or -C DIR]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Make the example instead: a small HTTP server, built in two phases
+    #[arg(long)]
+    pub(crate) demo: bool,
+
+    /// Write command files for this tool too, so that `/idumb:execute-phase` works there
+    #[arg(long, value_enum)]
+    pub(crate) host: Option<AgentHost>,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaArg {
+    /// `plan.toml`
+    Plan,
+    /// `idumb.toml`
+    Config,
+    /// A rules file, as for --rules
+    Rules,
+    /// The lines of --format=jsonl, and of `idumb log`
+    Events,
+}
+
+/// A tool that reads commands from a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AgentHost {
+    Opencode,
+    Claude,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Write the native form of a plan, as `.idumb/phases/<phase>/plan.toml`
+    Import(PlanImport),
+}
+
+/// Reads a plan of any dialect (docs/plan-format.md) and writes it as a `plan.toml`. Such a plan
+/// runs as it is, too: importing it is for going on with it in the native form.
+#[derive(Debug, Args)]
+pub(crate) struct PlanImport {
+    /// The plan's file or folder, or the phase's number or name
+    pub(crate) plan: String,
+
+    /// Print it instead
+    #[arg(long)]
+    pub(crate) stdout: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,6 +235,21 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A report in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReportArg {
+    Junit(PathBuf),
+    Markdown(PathBuf),
+}
+
+fn report(text: &str) -> Result<ReportArg, String> {
+    match text.split_once('=') {
+        Some(("junit", path)) if !path.is_empty() => Ok(ReportArg::Junit(path.into())),
+        Some(("md", path)) if !path.is_empty() => Ok(ReportArg::Markdown(path.into())),
+        _ => Err("write it like `junit=report.xml` or `md=report.md`".to_owned()),
+    }
+}
+
 fn size(text: &str) -> Result<u64, String> {
     idumb_plan::bytes(text).ok_or_else(|| {
         format!(
@@ -170,28 +265,43 @@ pub(crate) struct ExecutePhase {
     pub(crate) phase: Option<String>,
 
     /// Who decides [default: interactive]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, env = "IDUMB_MODE")]
     pub(crate) mode: Option<ModeArg>,
 
     /// Show batches, agents, grants and reasons, and run no agent
     #[arg(long)]
     pub(crate) dry_run: bool,
 
+    /// With --dry-run: write what was shown, bound to the digests of plan, agents, rules and
+    /// files, to a file for --approved
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) save_plan: Option<PathBuf>,
+
+    /// Refuse to run anything else than what this file was saved for, and say what is different
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) approved: Option<PathBuf>,
+
+    /// Write a report when the run comes to rest: `junit=FILE` or `md=FILE`; may be given more
+    /// than once, or with commas
+    #[arg(long, value_name = "KIND=FILE", value_delimiter = ',', value_parser = report)]
+    pub(crate) report: Vec<ReportArg>,
+
     /// The most tasks in a batch [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", env = "IDUMB_BATCH_SIZE")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) batch_size: Option<u32>,
 
     /// How long one attempt of a task may take, such as `90s` or `10m` [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "IDUMB_TIMEOUT")]
     pub(crate) timeout: Option<Duration>,
 
     /// How long the whole phase may take before it is paused [default: as long as it takes]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "IDUMB_PHASE_TIMEOUT")]
     pub(crate) phase_timeout: Option<Duration>,
 
     /// Rules and policy of your own: what auto mode decides, and what nobody may touch;
     /// they come before those of `idumb.toml`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "IDUMB_RULES")]
     pub(crate) rules: Option<PathBuf>,
 
     /// Go on with the phase's paused, interrupted or failed run
@@ -232,6 +342,20 @@ pub(crate) struct Check {
     /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Checks the criteria of the tasks that are done, and those of earlier phases, on the files as
+/// they are now: `pass`, `partial` (what was checked holds, but tasks are open or only a person can
+/// judge) or `fail` (V003: a criterion does not hold; V004: one of an earlier phase does not hold
+/// any more). V001: nothing was done; V002: nothing can be checked.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 pass, 20 partial, 14 fail, 2 for V001 and V002.")]
+pub(crate) struct VerifyWork {
+    /// The phase's number or name [default: that of the latest run]
+    pub(crate) phase: Option<String>,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -318,6 +442,23 @@ pub(crate) struct Log {
     /// Who was allowed what, by whom
     #[arg(long, conflicts_with = "files")]
     pub(crate) grants: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// For each task of the latest run that did not succeed, or for one: its history, what was not met
+/// on which evidence, what the journal points to as the cause, and the next command. D001: nothing
+/// was run; D002: there is no such task; D003: no task has any trouble; D004: the record cannot be
+/// read.
+#[derive(Debug, Args)]
+pub(crate) struct Debug {
+    /// The phase's number or name [default: that of the latest run]
+    pub(crate) phase: Option<String>,
+
+    /// Only this task, whatever became of it
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -89,9 +89,11 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
     let (_, policies) = rules(&project, args.rules.as_deref())?;
     let state = StateDir::find(&project.root)?;
     let journal = state.as_ref().map(Journal::open_read_only).transpose()?.flatten();
-    let plan = match args.phase.as_deref().map(Path::new).filter(|path| names_a_file(path)) {
-        Some(path) => Project::plan_at(path)?,
-        None => project.plan(&choose_phase(&project, args.phase.as_deref(), journal.as_ref())?)?,
+    let file = args.phase.as_deref().map(Path::new).filter(|path| names_a_file(path));
+    // The place of a phase is a path too, from the project's root.
+    let plan = match (file, choose_phase(&project, args.phase.as_deref(), journal.as_ref())) {
+        (Some(path), chosen) if path.exists() || chosen.is_err() => project.plan_at(path)?,
+        (_, chosen) => project.plan(&chosen?)?,
     };
     let established = match &journal {
         Some(journal) => Established::before(journal, &plan)?,
@@ -124,7 +126,8 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
 
 /// Whether an argument is the path of a plan: a phase's name has no slash.
 fn names_a_file(path: &Path) -> bool {
-    path.components().count() > 1 || path.extension().is_some_and(|ending| ending == "toml")
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    path.components().count() > 1 || matches!(ending, Some("toml" | "md"))
 }
 
 /// An agent that is not there, or is another than its role needs.

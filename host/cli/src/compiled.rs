@@ -60,6 +60,12 @@ fn cache(roots: &[&Path]) -> Option<Cache> {
     }
 }
 
+/// Where the cache is or would be; `None`: nowhere.
+pub(crate) fn place(roots: &[&Path]) -> Result<Option<PathBuf>, String> {
+    let Some(place) = Place::of(|name| std::env::var_os(name)) else { return Ok(None) };
+    open(&place.folder, roots).map(|_| Some(place.folder))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     folder: PathBuf,

@@ -1,6 +1,6 @@
 //! `--dry-run`: everything that a run would do, without running an agent.
 //!
-//! Invariant: nothing is written, nowhere, and no guest code runs.
+//! Invariant: nothing is written but the file that `--save-plan` names, and no guest code runs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use idumb_core::{AgentBinding, Capability, Declared, PathGlob, Plan, Prerequisit
 use idumb_journal::{Journal, StateDir};
 use serde_json::json;
 
+use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
 use crate::established::Established;
 use crate::execute::{Settings, choose_phase};
@@ -31,6 +32,10 @@ pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) 
         None => Established::default(),
     };
     let prerequisites = established.prerequisites(&plan);
+    if let Some(path) = &args.save_plan {
+        let bound = (settings.rules.as_slice(), settings.policies.as_slice());
+        Approved::of(&project.root, &plan, &roster.bindings(), bound)?.save(path)?;
+    }
     let out = match args.output.format {
         Format::Text => text(&plan, &roster, &established, &prerequisites, settings),
         Format::Jsonl => json_line(&plan, &roster, &prerequisites, settings),

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    AgentBinding, Backoff, Control, Event, Input, Mode, PhaseId, Plan, Policy, Rule, Run,
-    RunConfig, RunId, RunOutcome, Stamped, Timeouts, WorkflowStep,
+    AgentBinding, Backoff, Control, Event, Input, Mode, Plan, Policy, Rule, Run, RunConfig, RunId,
+    RunOutcome, Stamped, Timeouts, WorkflowStep,
 };
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
+use idumb_plan::{FoundPlan, PLACES};
 use idumb_sandbox::Sandbox;
 use tokio::sync::mpsc;
 
+use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
 use crate::clock::{Clock, millis};
 use crate::control::{self, Socket};
@@ -131,6 +133,10 @@ pub(crate) fn execute_phase(
     drop(reader);
     let plan = project.plan(&phase)?;
     let roster = Roster::of(&project.root, &project.config, &plan)?;
+    if let Some(path) = &args.approved {
+        let bound = (settings.rules.as_slice(), settings.policies.as_slice());
+        Approved::of(&project.root, &plan, &roster.bindings(), bound)?.expect(path)?;
+    }
 
     let number = plan.phase.number;
     in_folder(&project, args, (settings, clock), plan, roster)
@@ -159,25 +165,27 @@ fn in_folder(
     status
 }
 
-/// The phase that is meant, or the current one.
+/// The plan of the phase that is meant, or of the current one.
 pub(crate) fn choose_phase<A>(
     project: &Project,
     text: Option<&str>,
     journal: Option<&Journal<A>>,
-) -> Result<PhaseId> {
+) -> Result<FoundPlan> {
     if let Some(text) = text {
         return project.choose(text);
     }
     if let Some(number) = project.config.project.current_phase {
         return project.choose(&number.to_string());
     }
-    let phases = project.phases()?;
+    let plans = project.plans()?;
     let completed = journal.map(Journal::completed_phases).transpose()?.unwrap_or_default();
-    let open = |phase: &&PhaseId| !completed.iter().any(|row| row.phase.number == phase.number);
-    match (phases.iter().find(open), phases.last()) {
-        (Some(phase), _) | (None, Some(phase)) => Ok(phase.clone()),
+    let open =
+        |found: &&FoundPlan| !completed.iter().any(|row| row.phase.number == found.phase.number);
+    match (plans.iter().find(open), plans.last()) {
+        // By its number, so that it is told if there is more than one of it.
+        (Some(found), _) | (None, Some(found)) => project.choose(&found.phase.number.to_string()),
         (None, None) => {
-            let message = format!("there is no phase in {}/.idumb/phases", project.root.display());
+            let message = format!("there is no phase in {}/{}", project.root.display(), PLACES[0]);
             Err(Fault::coded(idumb_core::ErrorCode::E001, message).into())
         }
     }
@@ -242,7 +250,7 @@ impl Opened<'_> {
                 (run, recorder)
             }
         };
-        let reporters = report::reporters(args.output.format);
+        let reporters = report::reporters(args.output.format, &args.report);
         let (mut driver, _socket) = self.driver(run, recorder, roster, established, reporters)?;
         // For a run that is taken up this matters only if its prerequisites were not met so far.
         driver.run.handle(self.clock.now(), Input::Begin { prerequisites });

@@ -26,7 +26,7 @@ use crate::report::{self, Paint, Scene, event_line, progress_block};
 use crate::text::{one_line, printable};
 
 /// A run that is looked at.
-struct Looked {
+pub(crate) struct Looked {
     state: StateDir,
     journal: Journal<Reading>,
     row: RunRow,
@@ -34,9 +34,10 @@ struct Looked {
 }
 
 impl Looked {
-    fn open(project: Option<&Path>, phase: Option<&str>) -> Result<Self> {
+    pub(crate) fn open(project: Option<&Path>, phase: Option<&str>) -> Result<Self> {
         let project = Project::open(project)?;
-        let number = phase.map(|text| project.choose(text)).transpose()?.map(|phase| phase.number);
+        let number =
+            phase.map(|text| project.choose(text)).transpose()?.map(|found| found.phase.number);
         let none =
             || Fault::usage("nothing was run here yet").hint("begin with: idumb execute-phase");
         let state = StateDir::find(&project.root)?.ok_or_else(none)?;
@@ -46,11 +47,11 @@ impl Looked {
         Ok(Self { state, journal, row, plan })
     }
 
-    fn run(&self) -> Result<Run> {
+    pub(crate) fn run(&self) -> Result<Run> {
         Ok(record::recover(&self.journal, &self.row.run, self.plan.clone())?.run)
     }
 
-    fn events(&self, from: u64) -> Result<Vec<Stamped>> {
+    pub(crate) fn events(&self, from: u64) -> Result<Vec<Stamped>> {
         record::recorded_events(&self.journal, &self.row.run, from)
     }
 
@@ -298,7 +299,7 @@ pub(crate) fn replay(project: Option<&Path>, args: &Replay) -> Result<u8> {
     let mut run = looked.begun(&events)?;
     let usual = if std::io::stderr().is_terminal() { 10 } else { 0 };
     let speed = u64::from(args.speed.unwrap_or(usual));
-    let mut reporters = report::reporters(args.output.format);
+    let mut reporters = report::reporters(args.output.format, &[]);
     let mut before: Option<u64> = None;
     for stamped in &events {
         // Rests and restarts are not waited for: there the clock begins anew.

@@ -4,20 +4,25 @@
 //! out has its exit status, as `idumb --help` lists them.
 
 mod apart;
+mod approve;
 mod args;
 mod check;
 mod clock;
 mod command;
 mod compiled;
 mod control;
+mod debug;
 mod desk;
 mod diff;
+mod doctor;
 mod driver;
 mod dry_run;
 mod established;
 mod execute;
 mod fail_point;
 mod fault;
+mod import;
+mod init;
 mod look;
 mod project;
 mod prompt;
@@ -27,12 +32,14 @@ mod roster;
 mod scratch;
 mod steer;
 mod text;
+mod verify_work;
 mod workshop;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command, Format, SandboxCommand};
 use crate::fault::{Fault, INTERNAL};
@@ -56,32 +63,76 @@ fn main() -> ExitCode {
     let format = match &cli.command {
         Command::ExecutePhase(args) => args.output.format,
         Command::Check(args) => args.output.format,
+        Command::VerifyWork(args) => args.output.format,
         Command::Log(args) => args.output.format,
+        Command::Debug(args) => args.output.format,
         Command::Diff(args) => args.output.format,
         Command::Replay(args) => args.output.format,
         Command::Status(_)
         | Command::Pause(_)
         | Command::Cancel(_)
         | Command::Answer(_)
+        | Command::Plan(_)
+        | Command::Init(_)
+        | Command::Doctor
+        | Command::Schema { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. }
         | Command::Sandbox(_) => Format::Text,
     };
     let project = cli.project.as_deref();
     let result = match &cli.command {
         Command::ExecutePhase(args) => execute::execute_phase(project, args, clock),
         Command::Check(args) => check::check(project, args),
+        Command::VerifyWork(args) => verify_work::verify(project, args),
         Command::Status(args) => look::status(project, args),
         Command::Pause(args) => steer::pause(project, args),
         Command::Cancel(args) => steer::cancel(project, args, clock),
         Command::Answer(args) => steer::answer(project, args, clock),
         Command::Log(args) => look::log(project, args),
+        Command::Debug(args) => debug::debug(project, args),
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
+        Command::Plan(args::PlanCommand::Import(args)) => import::import(project, args),
+        Command::Init(args) => init::init(project, args),
+        Command::Doctor => doctor::doctor(project),
+        Command::Schema { of } => schema(*of),
+        Command::Completions { shell } => completions(*shell),
+        Command::Man { folder } => manual(folder),
         Command::Sandbox(SandboxCommand::Run(args)) => command::run(project, args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => ExitCode::from(told(&error, format)),
     }
+}
+
+/// Prints a JSON Schema.
+fn schema(of: args::SchemaArg) -> anyhow::Result<u8> {
+    let of = match of {
+        args::SchemaArg::Plan => idumb_plan::Schema::Plan,
+        args::SchemaArg::Config => idumb_plan::Schema::Config,
+        args::SchemaArg::Rules => idumb_plan::Schema::Rules,
+        args::SchemaArg::Events => idumb_plan::Schema::Events,
+    };
+    let text = serde_json::to_string_pretty(&idumb_plan::schema(of))?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(fault::DONE)
+}
+
+/// Prints a shell's completions.
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "idumb", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(fault::DONE)
+}
+
+/// Writes a page for idumb, and one for each command.
+fn manual(folder: &std::path::Path) -> anyhow::Result<u8> {
+    clap_mangen::generate_to(Cli::command(), folder)
+        .with_context(|| format!("writing the manual into {}", folder.display()))?;
+    Ok(fault::DONE)
 }
 
 /// Tells what went wrong; answers the exit status.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{ErrorCode, PhaseId, Plan};
-use idumb_plan::{ChooseError, Config, Look, Refused, RulesFile};
+use idumb_plan::{ChooseError, Config, FoundPlan, Look, PLACES, Refused, RulesFile, SourceFile};
 
 use crate::fault::Fault;
 
@@ -47,38 +47,42 @@ impl Project {
         Ok(Self { root, config })
     }
 
-    fn phases_folder(&self) -> PathBuf {
-        self.root.join(".idumb/phases")
+    /// Every plan, in the places of every dialect, by phase.
+    pub(crate) fn plans(&self) -> Result<Vec<FoundPlan>> {
+        let (plans, problems) = self.found()?;
+        // What other tools keep in their own places is not in the way of anybody's phases.
+        let own: Vec<String> =
+            problems.into_iter().filter(|problem| problem.contains(PLACES[0])).collect();
+        if own.is_empty() {
+            return Ok(plans);
+        }
+        Err(Fault::usage(format!("a phase cannot be told: {}", own.join("; "))).into())
     }
 
-    /// Every phase, by number.
-    pub(crate) fn phases(&self) -> Result<Vec<PhaseId>> {
-        let folder = self.phases_folder();
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("reading {}", folder.display()));
-            }
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.with_context(|| format!("reading {}", folder.display()))?;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+    fn found(&self) -> Result<(Vec<FoundPlan>, Vec<String>)> {
+        let mut paths = Vec::new();
+        for place in PLACES {
+            for (name, is_folder) in entries(&self.root.join(place))? {
+                let path = format!("{place}/{name}");
+                if !is_folder {
+                    paths.push(path);
+                } else if place == PLACES[0] {
+                    // A phase without its plan is told when it is read.
+                    paths.push(format!("{path}/plan.toml"));
+                } else {
+                    let files = entries(&self.root.join(&path))?.into_iter();
+                    let files = files.filter(|(_, is_folder)| !is_folder);
+                    paths.extend(files.map(|(file, _)| format!("{path}/{file}")));
+                }
             }
         }
-        let (phases, problems) = idumb_plan::find_phases(names.into_iter());
-        if !problems.is_empty() {
-            let message = format!("in .idumb/phases: {}", problems.join("; "));
-            return Err(Fault::usage(message).into());
-        }
-        Ok(phases)
+        Ok(idumb_plan::find_plans(paths.iter().map(String::as_str)))
     }
 
-    /// The phase that `text` means.
-    pub(crate) fn choose(&self, text: &str) -> Result<PhaseId> {
-        idumb_plan::choose_phase(&self.phases()?, text).map_err(|error| {
+    /// The plan that `text` means.
+    pub(crate) fn choose(&self, text: &str) -> Result<FoundPlan> {
+        let plans = self.plans()?;
+        idumb_plan::choose_plan(&plans, text).cloned().map_err(|error| {
             let advice = miette::Diagnostic::help(&error).map(|help| help.to_string());
             let message = format!("{error} in {}", self.root.display());
             let mut fault = match error {
@@ -90,30 +94,91 @@ impl Project {
             if let Some(advice) = advice {
                 fault = fault.only_hint(advice);
             }
+            // What has a name that says too little may be what is meant.
+            for problem in self.found().map(|(_, problems)| problems).unwrap_or_default() {
+                fault = fault.hint(problem);
+            }
             fault.into()
         })
     }
 
-    /// The plan in a file, wherever it lies.
-    pub(crate) fn plan_at(path: &Path) -> Result<Plan> {
-        let name = path.display().to_string();
-        let Some(source) = read_text(path)? else {
-            return Err(Fault::coded(ErrorCode::E001, format!("there is no {name}")).into());
-        };
-        let plan = idumb_plan::read_plan(&source, &name, None);
-        Ok(plan.map_err(|refused| not_valid(&refused))?.with_promises())
+    /// The plan in a file or folder, wherever it lies, with a criterion for each artifact.
+    pub(crate) fn plan_at(&self, path: &Path) -> Result<Plan> {
+        Ok(self.plan_as_written(path)?.with_promises())
     }
 
-    /// The phase's plan.
-    pub(crate) fn plan(&self, phase: &PhaseId) -> Result<Plan> {
-        let name = format!(".idumb/phases/{phase}/plan.toml");
-        let Some(source) = read_text(&self.root.join(&name))? else {
-            let message = format!("there is no {name} in {}", self.root.display());
-            return Err(Fault::coded(ErrorCode::E001, message).into());
+    /// The plan in a file or folder, as it is written.
+    pub(crate) fn plan_as_written(&self, path: &Path) -> Result<Plan> {
+        let files = if path.is_dir() {
+            let names = entries(path)?.into_iter().filter(|(_, is_folder)| !is_folder);
+            let plans = names.filter(|(name, _)| name.ends_with("-PLAN.md") || name == "plan.toml");
+            plans.map(|(name, _)| path.join(name)).collect()
+        } else {
+            vec![path.to_owned()]
         };
-        let plan = idumb_plan::read_plan(&source, &name, Some(phase));
-        Ok(plan.map_err(|refused| not_valid(&refused))?.with_promises())
+        let shown = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+        let names: Vec<String> = files.iter().map(shown).collect();
+        if names.is_empty() {
+            let message = format!("there is no plan in {}", path.display());
+            return Err(Fault::coded(ErrorCode::E001, message).into());
+        }
+        self.read(Path::new(""), &names, None)
     }
+
+    /// A phase's plan, with a criterion for each promised artifact.
+    pub(crate) fn plan(&self, found: &FoundPlan) -> Result<Plan> {
+        Ok(self.plan_of(found)?.with_promises())
+    }
+
+    /// A phase's plan, as it is written.
+    pub(crate) fn plan_of(&self, found: &FoundPlan) -> Result<Plan> {
+        self.read(&self.root, &found.files, Some(&found.phase))
+    }
+
+    fn read(&self, root: &Path, files: &[String], expected: Option<&PhaseId>) -> Result<Plan> {
+        let mut texts = Vec::new();
+        for name in files {
+            let Some(text) = read_text(&root.join(name))? else {
+                let place = if expected.is_some() { self.root.display() } else { root.display() };
+                let place = place.to_string();
+                let at = if place.is_empty() { String::new() } else { format!(" in {place}") };
+                let message = format!("there is no {name}{at}");
+                return Err(Fault::coded(ErrorCode::E001, message).into());
+            };
+            texts.push((name, text));
+        }
+        let files: Vec<SourceFile<'_>> =
+            texts.iter().map(|(path, text)| SourceFile { path, text }).collect();
+        let agents: Vec<&str> = self.config.agents.keys().map(String::as_str).collect();
+        let read = idumb_plan::read_any(&files, expected, &agents).map_err(|refused| {
+            let mut fault = Fault::coded(ErrorCode::E001, "the plan is not valid");
+            fault.message.push('\n');
+            fault.message.push_str(&idumb_plan::render_plan(&refused, look()));
+            fault.only_hint("mend what is marked above; nothing was run")
+        })?;
+        for warned in &read.warnings {
+            crate::tell(&idumb_plan::render_warned(warned, look()));
+        }
+        Ok(read.plan)
+    }
+}
+
+/// What is in a folder, by name, and whether it is a folder; nothing if it is not there.
+fn entries(folder: &Path) -> Result<Vec<(String, bool)>> {
+    let wrap = || format!("reading {}", folder.display());
+    let found = match std::fs::read_dir(folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(wrap),
+    };
+    let mut entries = Vec::new();
+    for entry in found {
+        let entry = entry.with_context(wrap)?;
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        entries.push((entry.file_name().to_string_lossy().into_owned(), is_folder));
+    }
+    entries.sort();
+    Ok(entries)
 }
 
 /// The rules and the policy of a file of the user's own.
@@ -129,17 +194,14 @@ pub(crate) fn rules(path: &Path) -> Result<RulesFile> {
     })
 }
 
-fn not_valid(refused: &Refused) -> Fault {
-    let mut fault = Fault::coded(ErrorCode::E001, "the plan is not valid");
-    fault.message.push_str(&told(refused));
-    fault.only_hint("mend what is marked above; nothing was run")
-}
-
 /// A refusal as this process's terminal can show it.
 fn told(refused: &Refused) -> String {
+    format!("\n{}", idumb_plan::render_as(refused, look()))
+}
+
+fn look() -> Look {
     let colour = crate::report::Paint::for_stream(&std::io::stderr()).is_on();
-    let look = Look { colour, unicode: true, width: terminal_width() };
-    format!("\n{}", idumb_plan::render_as(refused, look))
+    Look { colour, unicode: true, width: terminal_width() }
 }
 
 /// The columns of the terminal, as the shell tells them; 100 where it does not.

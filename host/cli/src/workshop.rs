@@ -429,7 +429,10 @@ fn stopped() -> Trouble {
 
 /// What a call came to. An error of the host that the agent's files ran into comes before what
 /// the agent made of it: the task is not to blame, and what it answered means nothing.
-fn came_to<T>(result: Result<T, Broken>, host_error: Option<std::io::Error>) -> Result<T, Trouble> {
+pub(crate) fn came_to<T>(
+    result: Result<T, Broken>,
+    host_error: Option<std::io::Error>,
+) -> Result<T, Trouble> {
     match (result, host_error) {
         (Err(Broken::Stopped), _) => Err(stopped()),
         (_, Some(error)) => Err(host_trouble("the files of an agent", &error)),

@@ -1,7 +1,7 @@
 //! Plans, `idumb.toml` and rules files, read into the types of `idumb-core`.
 //!
-//! Each way to write a plan is a module with a `read` that takes a document and gives a
-//! [`Plan`]; [`read_plan`] picks it. There is one now: the native `plan.toml`.
+//! [`read_any`] reads a plan in whichever dialect its files are, and [`find_plans`] says which
+//! plans a project has; [`read_plan`] is for the native `plan.toml` alone.
 //!
 //! Invariant: nothing is guessed at, and nothing is left out silently. A file is read
 //! whole, or refused with everything that is wrong with it, each with its place and what
@@ -9,9 +9,13 @@
 
 mod agents;
 mod config;
+mod dialect;
+mod echoes;
+mod found;
 mod limits;
 mod names;
 mod native;
+mod order;
 mod phases;
 mod problem;
 mod reading;
@@ -26,10 +30,13 @@ use idumb_core::{PhaseId, Plan};
 
 pub use agents::AgentSource;
 pub use config::{Config, Defaults, Project, read_config};
+pub use dialect::{Dialect, Read, SourceFile, read_any};
+pub use found::{FoundPlan, PLACES, choose_plan, find_plans};
 pub use limits::{Limits, bytes};
+pub use native::{NotNative, to_native};
 pub use phases::{ChooseError, choose_phase, find_phases};
-pub use problem::{Code, Document, Problem, Refused};
-pub use render::{Look, render, render_as};
+pub use problem::{Code, Document, Problem, Refused, RefusedPlan, Warned};
+pub use render::{Look, render, render_as, render_plan, render_warned};
 pub use rules::{RulesFile, read_rules};
 pub use schema::{Schema, schema};
 pub use suggest::meant;

@@ -55,6 +55,23 @@ pub(crate) const FIELDS: &[(&str, Unit, Field)] = &[
     ("written", Unit::Bytes, |limits| &mut limits.written),
 ];
 
+/// What a task says, as `limits` of a plan takes it: each key with a number, or a time.
+pub(crate) fn as_written(limits: &ResourceLimits) -> toml::Table {
+    let mut limits = *limits;
+    let mut table = toml::Table::new();
+    for (key, unit, field) in FIELDS {
+        let Some(value) = *field(&mut limits) else { continue };
+        let value = match (unit, i64::try_from(value)) {
+            (Unit::Time, _) => toml::Value::String(format!("{value}ms")),
+            (_, Ok(value)) => toml::Value::Integer(value),
+            // More than the format has numbers for.
+            (_, Err(_)) => toml::Value::String(value.to_string()),
+        };
+        table.insert((*key).to_owned(), value);
+    }
+    table
+}
+
 /// Reads a project's `[limits]`.
 pub(crate) fn limits(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Limits, Told> {
     let keys: Vec<&str> = FIELDS.iter().map(|(key, ..)| *key).chain(OF_THE_HOST.to_vec()).collect();

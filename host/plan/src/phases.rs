@@ -41,7 +41,7 @@ pub fn find_phases(folders: impl Iterator<Item = String>) -> (Vec<PhaseId>, Vec<
 }
 
 /// The phase of a folder, or what to do about its name.
-fn phase_of(folder: &str) -> Result<PhaseId, String> {
+pub(crate) fn phase_of(folder: &str) -> Result<PhaseId, String> {
     const FORM: &str = "name it `<number>-<name>`, such as `1-foundation`";
     let (number, name) = folder.split_once('-').ok_or(FORM)?;
     if number.is_empty() || name.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 /// A range of bytes of the source.
 pub(crate) type Span = Range<usize>;
@@ -55,7 +55,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The file is not TOML.
+    /// The file, or its front matter, is not TOML or YAML.
     Syntax = "syntax",
     /// A key that means nothing where it stands.
     UnknownKey = "unknown-key",
@@ -139,6 +139,34 @@ codes! {
     NoRetry = "no-retry",
     /// What only a person can give, in a file of the project.
     WidensRights = "widens-rights",
+    /// A file that is a plan in none of the dialects, or in another one than the rest.
+    UnknownDialect = "unknown-dialect",
+    /// A field of a Markdown plan that means nothing where it stands.
+    UnknownField = "unknown-field",
+    /// A field of a Markdown plan that must be there is not.
+    MissingField = "missing-field",
+    /// A text that belongs to no field, and would be lost.
+    StrayText = "stray-text",
+    /// A text that says too little.
+    TooShort = "too-short",
+    /// An element that means nothing where it stands.
+    UnknownElement = "unknown-element",
+    /// An element that is not closed, or closed without being open.
+    Unclosed = "unclosed",
+    /// A type of task or plan that is not known.
+    UnknownType = "unknown-type",
+    /// A wave that does not follow from the dependencies; a warning.
+    OtherWave = "other-wave",
+    /// The files of a plan differ from those of its tasks; a warning.
+    OtherFiles = "other-files",
+    /// A command that is not run; a warning.
+    CommandNotRun = "command-not-run",
+    /// What the plan does not carry on; a warning.
+    NotCarried = "not-carried",
+    /// A count that does not fit; a warning.
+    OtherCount = "other-count",
+    /// An agent that is not there, whose task the built-in builder takes; a warning.
+    OtherAgent = "other-agent",
 }
 
 /// One thing wrong with a file: what, where, and what to do.
@@ -148,6 +176,7 @@ codes! {
 pub struct Problem {
     code: Code,
     document: Document,
+    severity: Severity,
     message: String,
     help: String,
     span: Span,
@@ -160,6 +189,7 @@ impl Problem {
         Self {
             code,
             document: Document::Plan,
+            severity: Severity::Error,
             message: plain(&message.into()),
             help: String::new(),
             span,
@@ -208,6 +238,10 @@ impl std::error::Error for Problem {}
 impl Diagnostic for Problem {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(format!("{}::{}", self.document.prefix(), self.code.slug())))
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -265,6 +299,83 @@ impl Diagnostic for Refused {
     }
 }
 
+/// A file that was taken, with what its author should know all the same.
+///
+/// Show it with [`render_warned`](crate::render_warned); its warnings are also miette's
+/// `related`.
+#[derive(Debug)]
+pub struct Warned {
+    source: NamedSource<String>,
+    warnings: Vec<Problem>,
+}
+
+impl Warned {
+    /// The warnings, in order of position; never empty.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The file, as the caller named it.
+    pub fn file_name(&self) -> &str {
+        self.source.name()
+    }
+}
+
+impl fmt::Display for Warned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.warnings.len();
+        let s = if count == 1 { "" } else { "s" };
+        write!(f, "{} is taken, with {count} warning{s}", self.file_name())
+    }
+}
+
+impl std::error::Error for Warned {}
+
+impl Diagnostic for Warned {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new("plan::warned"))
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(Severity::Warning)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.warnings.iter().map(|warning| warning as &dyn Diagnostic)))
+    }
+}
+
+/// A plan that was not taken: every file of it that something is wrong with.
+#[derive(Debug)]
+pub struct RefusedPlan {
+    files: Vec<Refused>,
+}
+
+impl RefusedPlan {
+    /// Files that were refused; at least one.
+    pub(crate) fn new(first: Refused, others: Vec<Refused>) -> Self {
+        Self { files: std::iter::once(first).chain(others).collect() }
+    }
+
+    /// The files, in the order of the plan; never empty.
+    pub fn files(&self) -> &[Refused] {
+        &self.files
+    }
+}
+
+impl fmt::Display for RefusedPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.files.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("; "))
+    }
+}
+
+impl std::error::Error for RefusedPlan {}
+
 /// Proof that a problem was told: only [`Problems::refuse`] makes one, so that a value
 /// can only be missing where the author of the file learns why.
 #[derive(Debug, Clone, Copy)]
@@ -274,11 +385,12 @@ pub(crate) struct Told(());
 pub(crate) struct Problems {
     document: Document,
     found: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Problems {
     pub(crate) fn new(document: Document) -> Self {
-        Self { document, found: Vec::new() }
+        Self { document, found: Vec::new(), warnings: Vec::new() }
     }
 
     /// Takes note of a problem.
@@ -287,22 +399,50 @@ impl Problems {
         Told(())
     }
 
+    /// Takes note of what stands in nobody's way.
+    pub(crate) fn warn(&mut self, problem: Problem) {
+        let (document, severity) = (self.document, Severity::Warning);
+        self.warnings.push(Problem { document, severity, ..problem });
+    }
+
+    /// The warnings, if there are any.
+    pub(crate) fn warned(&mut self, source: &str, file_name: &str) -> Option<Warned> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        if warnings.is_empty() {
+            return None;
+        }
+        in_order(&mut warnings);
+        let source = NamedSource::new(plain(file_name), same_length(source));
+        Some(Warned { source, warnings })
+    }
+
     /// What was read, if nothing was refused on the way.
     pub(crate) fn finish<T>(
-        mut self,
+        self,
         read: Result<T, Told>,
         source: &str,
         file_name: &str,
     ) -> Result<T, Refused> {
         match read {
             Ok(value) if self.found.is_empty() => Ok(value),
-            _ => {
-                self.found.sort_by_key(|problem| (problem.span.start, problem.span.end));
-                let source = NamedSource::new(plain(file_name), same_length(source));
-                Err(Refused { document: self.document, source, problems: self.found })
-            }
+            _ => Err(self.all(source, file_name)),
         }
     }
+
+    /// Everything that was told, which is something.
+    pub(crate) fn refused(self, _: Told, source: &str, file_name: &str) -> Refused {
+        self.all(source, file_name)
+    }
+
+    fn all(mut self, source: &str, file_name: &str) -> Refused {
+        in_order(&mut self.found);
+        let source = NamedSource::new(plain(file_name), same_length(source));
+        Refused { document: self.document, source, problems: self.found }
+    }
+}
+
+fn in_order(problems: &mut [Problem]) {
+    problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
 }
 
 /// Whether a terminal obeys `c`, or shows what follows it in another order.

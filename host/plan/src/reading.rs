@@ -9,7 +9,8 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use crate::problem::{Code, Document, Problem, Problems, Refused, Span, Told};
+use crate::echoes::{MISSING_COMMA, without_echoes};
+use crate::problem::{Code, Document, Problem, Problems, Refused, Span, Told, Warned};
 use crate::suggest::{listed, nearest};
 
 /// A table, and where it stands.
@@ -35,6 +36,11 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// A table that was not read from TOML.
+    pub(crate) fn new(entries: &'a DeTable<'a>, span: Span, what: &'static str) -> Self {
+        Self { entries, span, what }
+    }
+
     /// The value of `key`.
     pub(crate) fn get(&self, key: &str) -> Option<Item<'a>> {
         let (name, value) = self.entries.get_key_value(key)?;
@@ -58,6 +64,11 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// A value that was not read from TOML; `name` is for messages.
+    pub(crate) fn new(value: &'a DeValue<'a>, span: Span, name: impl Into<String>) -> Self {
+        Self { value, span: span.clone(), key_span: span, name: name.into() }
+    }
+
     /// The text, if it is one; tells nothing.
     pub(crate) fn as_text(&self) -> Option<&'a str> {
         match self.value {
@@ -69,6 +80,19 @@ impl<'a> Item<'a> {
     /// Whether it is a list.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.value, DeValue::Array(_))
+    }
+
+    /// Whether it is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
+    }
+
+    /// The digits of a whole number, if it is one; tells nothing.
+    pub(crate) fn as_digits(&self) -> Option<&'a str> {
+        match self.value {
+            DeValue::Integer(digits) => Some(digits.as_str()),
+            _ => None,
+        }
     }
 
     /// The whole number from 0, if it is one; tells nothing.
@@ -118,6 +142,36 @@ pub(crate) fn every<I, T>(
 }
 
 impl<'a> Reading<'a> {
+    /// A plan that is about to be read, whatever it is written in.
+    pub(crate) fn of_plan(source: &'a str) -> Self {
+        Self { source, problems: Problems::new(Document::Plan) }
+    }
+
+    /// The whole file.
+    pub(crate) fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// Takes note of what stands in nobody's way.
+    pub(crate) fn warn(&mut self, problem: Problem) {
+        self.problems.warn(problem);
+    }
+
+    /// What was read with its warnings, or everything that was told.
+    pub(crate) fn finish<T>(
+        mut self,
+        read: Result<T, Told>,
+        file_name: &str,
+    ) -> Result<(T, Option<Warned>), Refused> {
+        let warned = self.problems.warned(self.source, file_name);
+        self.problems.finish(read, self.source, file_name).map(|value| (value, warned))
+    }
+
+    /// The refusal of a file of which something was told.
+    pub(crate) fn refused(self, told: Told, file_name: &str) -> Refused {
+        self.problems.refused(told, self.source, file_name)
+    }
+
     /// Takes note of a problem.
     pub(crate) fn refuse(&mut self, problem: Problem) -> Told {
         self.problems.refuse(problem)
@@ -236,7 +290,11 @@ impl<'a> Reading<'a> {
 
     /// Where a value begins; a span over many lines would show all of them.
     pub(crate) fn first_line(&self, item: &Item<'_>) -> Span {
-        let span = item.span.clone();
+        self.line_of(item.span.clone())
+    }
+
+    /// The first line of a span.
+    pub(crate) fn line_of(&self, span: Span) -> Span {
         let text = self.source.get(span.clone()).unwrap_or_default();
         let length = text.find(['\r', '\n']).unwrap_or(text.len());
         span.start..span.start + length
@@ -418,25 +476,6 @@ impl<'a> Reading<'a> {
         let problem = Problem::new(Code::NotJson, self.first_line(item), message);
         self.refuse(problem.label("not in JSON").help("write it as a text, in quotes"))
     }
-}
-
-/// What the parser says on every line after a list that is not closed.
-const MISSING_COMMA: &str = "missing comma between array elements";
-
-/// Leaves out what the parser says of lines that it takes for the rest of an open list.
-fn without_echoes(mut told: Vec<(Span, &str)>) -> Vec<(Span, &str)> {
-    let first = told.first().cloned();
-    if told.iter().any(|(_, message)| message.contains("unclosed")) {
-        told.retain(|place| place.1.contains("unclosed") || Some(place) == first.as_ref());
-    }
-    let commas = |told: &[(Span, &str)]| {
-        let at = |place: &(Span, &str)| place.1.contains(MISSING_COMMA);
-        (told.iter().filter(|place| at(place)).count(), told.iter().position(at))
-    };
-    if let (3.., Some(first)) = commas(&told) {
-        told.truncate(first + 1);
-    }
-    told
 }
 
 /// The most lines that are told not to be TOML.

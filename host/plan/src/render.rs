@@ -2,9 +2,10 @@
 //!
 //! Invariant: the same refusal and look give the same text; no terminal is asked.
 
-use miette::{GraphicalReportHandler, GraphicalTheme, ThemeCharacters, ThemeStyles};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ThemeCharacters, ThemeStyles};
 
-use crate::Refused;
+use crate::problem::Problem;
+use crate::{Refused, RefusedPlan, Warned};
 
 /// What a terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,21 @@ pub fn render(refused: &Refused) -> String {
 
 /// The refusal as text for a terminal.
 pub fn render_as(refused: &Refused, look: Look) -> String {
+    drawn(refused, refused.problems(), look)
+}
+
+/// The refusal of a plan of several files as text for a terminal, file by file.
+pub fn render_plan(refused: &RefusedPlan, look: Look) -> String {
+    let files: Vec<String> = refused.files().iter().map(|file| render_as(file, look)).collect();
+    files.join("\n")
+}
+
+/// The warnings of a file as text for a terminal.
+pub fn render_warned(warned: &Warned, look: Look) -> String {
+    drawn(warned, warned.warnings(), look)
+}
+
+fn drawn(report: &dyn Diagnostic, problems: &[Problem], look: Look) -> String {
     let characters =
         if look.unicode { ThemeCharacters::unicode() } else { ThemeCharacters::ascii() };
     let styles = if look.colour { ThemeStyles::ansi() } else { ThemeStyles::none() };
@@ -37,17 +53,17 @@ pub fn render_as(refused: &Refused, look: Look) -> String {
         .with_links(false)
         .without_syntax_highlighting();
     let mut text = String::new();
-    match handler.render_report(&mut text, refused) {
+    match handler.render_report(&mut text, report) {
         Ok(()) => text,
         // The excerpt could not be drawn; the words are what matters.
-        Err(_) => words(refused),
+        Err(_) => words(report, problems),
     }
 }
 
-/// The refusal without excerpts.
-fn words(refused: &Refused) -> String {
-    let mut text = format!("{refused}\n");
-    for problem in refused.problems() {
+/// What is reported, without excerpts.
+fn words(report: &dyn Diagnostic, problems: &[Problem]) -> String {
+    let mut text = format!("{report}\n");
+    for problem in problems {
         text.push_str(&format!("{}: {problem}\n", problem.code().slug()));
     }
     text

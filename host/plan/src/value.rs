@@ -54,7 +54,8 @@ impl Reading<'_> {
         every(&items, |item| self.pattern(item))
     }
 
-    fn pattern(&mut self, item: &Item<'_>) -> Result<PathGlob, Told> {
+    /// A pattern of paths.
+    pub(crate) fn pattern(&mut self, item: &Item<'_>) -> Result<PathGlob, Told> {
         let text = self.text(item)?;
         text.parse().map_err(|error| self.bad_glob(item, text, error))
     }

@@ -4,6 +4,8 @@
 //! Invariant: a case without a snapshot, a snapshot without a case, and an error code
 //! without a case each fail.
 
+mod bundle;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -108,8 +110,20 @@ fn every_snapshot_has_its_case() {
 
 #[test]
 fn every_code_has_a_case() {
-    let met: BTreeSet<Code> =
+    let mut met: BTreeSet<Code> =
         all().iter().flat_map(|(_, _, refused)| refused.problems()).map(|p| p.code()).collect();
+    for (_, bundle) in ["taken", "refused"].into_iter().flat_map(bundle::cases) {
+        match bundle.read() {
+            Ok(read) => {
+                met.extend(read.warnings.iter().flat_map(|file| file.warnings()).map(|p| p.code()));
+            }
+            Err(refused) => {
+                met.extend(
+                    refused.files().iter().flat_map(|file| file.problems()).map(|p| p.code()),
+                );
+            }
+        }
+    }
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !met.contains(code)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
 }

@@ -11,7 +11,9 @@ use idumb_core::{
     Blocker, Checkpoint, CheckpointAt, Digest, Mode, PathGlob, PhaseId, Plan, Policy, Resort,
     ResourceLimits, Role, Rule, TaskId,
 };
-use idumb_plan::{Config, Refused, RulesFile, read_config, read_plan, read_rules, render};
+use idumb_plan::{
+    Config, Refused, RulesFile, read_config, read_plan, read_rules, render, to_native,
+};
 use proptest::prelude::*;
 
 fn source(name: &str) -> String {
@@ -84,6 +86,57 @@ fn forty_tasks_keep_their_order() {
     };
     let batches: Vec<String> = plan.batches(5).into_iter().map(ids).collect();
     check("forty", &batches.join("\n"));
+}
+
+/// The plan as it is after being written and read again.
+fn written(plan: &Plan) -> Plan {
+    let text = to_native(plan).expect("a text");
+    Plan { digest: plan.digest, ..taken(&text) }
+}
+
+#[test]
+fn a_plan_that_is_written_reads_as_the_same() {
+    for name in ["small.toml", "kinds.toml", "non-ascii.toml", "forty.toml"] {
+        let plan = taken(&source(name));
+        assert_eq!(written(&plan), plan, "{name}");
+    }
+    let mut plan = taken(&documented()[0]);
+    assert_eq!(written(&plan), plan);
+    // Texts that are easily broken when they are quoted.
+    let quotes = "\"\"\"\\'''";
+    for (index, text) in
+        ["\n", "\r\n x", quotes, "\u{1b}[2J", " \u{feff}", "#", "\\\n"].into_iter().enumerate()
+    {
+        plan.tasks[0].description = text.to_owned();
+        plan.tasks[0].options.insert(format!("{text}{index}"), text.to_owned());
+        plan.tasks[0].accept[0].text = format!("x{text}");
+        assert_eq!(written(&plan), plan, "{text:?}");
+    }
+    for timeout in [1_u64, 1_000_000, 1_500_000_000, 7_200_000_000_000] {
+        plan.tasks[0].timeout = Some(Duration::from_nanos(timeout));
+        assert_eq!(written(&plan), plan);
+    }
+}
+
+#[test]
+fn what_the_format_cannot_say_is_told() {
+    let told = |change: fn(&mut Plan)| {
+        let mut plan = taken(&source("kinds.toml"));
+        change(&mut plan);
+        to_native(&plan).expect_err("what cannot be said").reasons().join("; ")
+    };
+    let lines = [
+        told(|plan| plan.tasks[0].title = "two\nlines".into()),
+        told(|plan| plan.tasks[0].accept[0].kind = "smells".into()),
+        told(|plan| plan.tasks[0].accept[0].looks_at.clear()),
+        told(|plan| plan.tasks[0].accept.clear()),
+        told(|plan| {
+            plan.tasks[0].steps[0].args.insert("path".into(), serde_json::Value::Null);
+        }),
+        told(|plan| plan.links[0].pattern = "(".into()),
+        told(|plan| plan.tasks[0].agent = "x y".into()),
+    ];
+    check("not-native", &lines.join("\n"));
 }
 
 #[test]

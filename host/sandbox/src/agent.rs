@@ -178,6 +178,8 @@ impl Agent {
             biased;
             () = options.stop.given() => Err(Broken::Stopped),
             ran = running => match ran {
+                // It went on, for a moment, with an answer that said that it was stopped.
+                _ if call.cut() => Err(Broken::Stopped),
                 Err(error) => Err(Broken::Trouble(Trouble::Trap { message: trap_text(&error) })),
                 Ok(Err(failure)) => Err(Broken::Trouble(Trouble::Failure(said(failure)))),
                 Ok(Ok(answer)) => Ok(convert(answer)),

@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(loaded(&cache, "one"), None);
         cache.keep(key("one"), b"newer");
         assert_eq!(loaded(&cache, "one").unwrap(), b"newer");
-        assert!(fs::read(&elsewhere).unwrap().ends_with(BODY), "it was written through the link");
+        assert!(fs::read(&elsewhere).unwrap().starts_with(BODY), "it was written through the link");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::agent::trap_text;
 use crate::engine::{exports, link_wasi, whole};
 use crate::seat::{Mount, Seat, store};
 use crate::shares::Share;
+use crate::stop::Ends;
 use crate::{Limits, Refused, Stop};
 
 /// A component that was checked and compiled as a command.
@@ -124,7 +125,10 @@ impl Command {
         let exit = tokio::select! {
             biased;
             () = options.stop.given() => Exit::Stopped,
-            ended = running => ended,
+            ended = running => match calls.iter().any(Ends::cut) {
+                true => Exit::Stopped,
+                false => ended,
+            },
         };
         let host_error = store.data().host_error.take();
         drop(store);

@@ -11,14 +11,16 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 /// How often a running guest is interrupted, to let a stop be noticed and its time be counted.
 ///
-/// A guest that computes is gone within two of these and the time it takes a thread to wake.
-/// At 1 ms this costs a compute loop less than the noise of its measurement; the check in each
-/// loop, which is there at any rate, costs more.
+/// A guest that computes is gone within two of these and the time it takes a thread to wake: 1.3 ms
+/// after its deadline in the middle, 5.4 ms at the 99th percentile of 1000. With 5 ms it was 4 and
+/// more. A compute loop that is interrupted each millisecond takes as long as one that is compiled
+/// without interruption, give or take 1 %.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Bytes of each linear memory that stay resident when its call ends, to be reset by copying
 /// instead of unmapping: the pages that a small agent touches, so that the next call faults in
-/// none of them. More would only keep memory that few calls use again.
+/// none of them. It keeps 150 KiB for each place of the pool that the built-in builder had. More
+/// would only keep memory that few calls use again.
 const KEEP_MEMORY: usize = 1 << 20;
 
 /// The same, of each table: the tables of agents have some thousand elements.
@@ -63,7 +65,9 @@ pub(crate) fn code() -> Config {
 /// What running depends on besides: room for `shares` calls at once, made in advance.
 ///
 /// An instance then takes a slot that is there already instead of asking the kernel for
-/// memory and giving it back.
+/// memory and giving it back: instance, call and drop take 11 µs for an agent with nothing in it
+/// and 21 µs for the built-in builder, where they take 32 and 56 µs on demand (starting `/bin/true`
+/// takes 745 µs on the same machine).
 fn running(shares: u32, memory: usize, table_elements: usize) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_stacks(shares)

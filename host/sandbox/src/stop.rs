@@ -3,9 +3,21 @@
 //! Invariant: a stop that was given stays given; nothing in here knows the time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use idumb_overlay::ReadView;
 use tokio::sync::watch;
+
+/// How the stop of a call ends what the host does for it.
+#[derive(Debug)]
+pub(crate) struct Ends(Arc<AtomicBool>);
+
+impl Ends {
+    /// Whether an operation was cut short: what the guest made of that says nothing.
+    pub(crate) fn cut(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Gives the stop. Clones give the same one.
 #[derive(Debug, Clone)]
@@ -51,11 +63,17 @@ impl Stop {
 
     /// Has what `view` does for a call end with this stop, as long as what it answers is kept:
     /// what is done with the view when the call has ended is not the call's.
-    pub(crate) fn ends(&self, view: &ReadView) -> Arc<()> {
-        let call = Arc::new(());
-        let (stop, going_on) = (self.clone(), Arc::downgrade(&call));
-        view.stops_when(move || going_on.strong_count() > 0 && stop.is_given());
-        call
+    pub(crate) fn ends(&self, view: &ReadView) -> Ends {
+        let ends = Ends(Arc::default());
+        let (stop, call) = (self.clone(), Arc::downgrade(&ends.0));
+        view.stops_when(move || match call.upgrade() {
+            Some(cut) if stop.is_given() => {
+                cut.store(true, Ordering::Relaxed);
+                true
+            }
+            _ => false,
+        });
+        ends
     }
 
     /// Waits until it is given.

@@ -5,6 +5,7 @@
 
 mod access;
 mod failure;
+mod files;
 mod jsonl;
 mod plain;
 mod progress;
@@ -17,13 +18,14 @@ use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, Task
 
 pub(crate) use access::{Granted, access_text, limit_texts, tool_texts};
 pub(crate) use failure::failure_block;
+use files::File;
 pub(crate) use jsonl::{Jsonl, error_line};
 pub(crate) use plain::{Plain, denial_texts, event_line, unkept_text};
 pub(crate) use progress::progress_block;
 pub(crate) use summary::Summary;
 pub(crate) use terminal::Terminal;
 
-use crate::args::Format;
+use crate::args::{Format, ReportArg};
 
 /// What a reporter may look at besides the event.
 pub(crate) struct Scene<'a> {
@@ -84,8 +86,13 @@ pub(crate) trait Reporter: Send {
     fn finished(&mut self) {}
 }
 
-/// The reporters for `format` on this process's streams.
-pub(crate) fn reporters(format: Format) -> Vec<Box<dyn Reporter>> {
+/// The reporters for `format` on this process's streams, and those that write `files`.
+pub(crate) fn reporters(format: Format, files: &[ReportArg]) -> Vec<Box<dyn Reporter>> {
+    let files = files.iter().map(|file| Box::new(File::new(file.clone())) as Box<dyn Reporter>);
+    on_streams(format).into_iter().chain(files).collect()
+}
+
+fn on_streams(format: Format) -> Vec<Box<dyn Reporter>> {
     match format {
         Format::Jsonl => vec![Box::new(Jsonl::new())],
         Format::Text => {

@@ -5,15 +5,18 @@
 
 pub(crate) mod kinded;
 pub(crate) mod kinds;
-mod order;
-mod says;
+pub(crate) mod says;
 pub(crate) mod task;
+mod write;
 
 use idumb_core::{CriterionId, Digest, Link, PhaseId, Plan, Task, TaskId};
 
 use crate::names::Names;
+use crate::order;
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
+
+pub use write::{NotNative, to_native};
 
 pub(crate) const KEYS: &[&str] =
     &["phase", "name", "goal", "depends_on", "supersedes", "tasks", "links"];
@@ -163,7 +166,7 @@ fn tasks(
         drafts.push(draft);
         task
     });
-    let ordered = order::check(reading, &drafts);
+    let ordered = order::check(reading, &drafts, "depends_on");
     ordered?;
     tasks
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 const SHOWN: usize = 48;
 
 /// A sentence for a criterion of `kind` with `args`.
-pub(super) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
+pub(crate) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
     let text = |name: &str| short(args.get(name).and_then(Value::as_str).unwrap_or_default());
     let count = |name: &str| args.get(name).and_then(Value::as_u64);
     let path = text("path");

@@ -11,10 +11,10 @@ use idumb_core::{
 
 use super::kinded::{Family, read_kinded};
 use super::kinds::{CRITERIA, STEPS};
-use super::order::Draft;
 use super::says::sentence;
 use crate::limits::task_limits;
 use crate::names::Names;
+use crate::order::Draft;
 use crate::problem::{Code, Problem, Told};
 use crate::reading::{Item, Reading, Table, every};
 use crate::suggest::meant;

@@ -79,3 +79,14 @@ pub(crate) fn wait_for_other() {
     assert!(read.contains(&"from.txt") && read.contains(&"until.txt"), "{read:?}");
     assert_eq!(attempt.changes(&world).paths().collect::<Vec<_>>(), ["to.txt"]);
 }
+
+/// What the host was doing for it ended with its call, and it answered before it was ended
+/// itself: that answer is about an error that no agent has to know of.
+#[test]
+pub(crate) fn say_and_look() {
+    let world = World::new(&[("open.txt", "for everybody\n")]);
+    let options = [("do", "say_and_look"), ("path", "open.txt")];
+    let task = task(&["open.txt"], &[], &options);
+    assert_eq!(world.misbehave(&task).summary(), "observed: true");
+    world.stopped_at_a_word().misbehave(&task).assert_stopped();
+}

@@ -57,6 +57,7 @@ macro_rules! for_each_builder_behaviour {
             remember
             learn
             wait_for_other
+            say_and_look
         }
     };
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use idumb_agent::{Context, Failure, Outcome, Task, decisions, log, progress};
+use idumb_agent::{Context, Failure, Outcome, Task, decisions, evidence, log, progress};
 
 use crate::{Answer, option, why};
 
@@ -67,6 +67,13 @@ pub(crate) fn learn(task: &Task, context: &Context) -> Answer {
     let text = if told.is_empty() { "wrong\n".to_owned() } else { told.concat() };
     fs::write(path, text).map_err(Failure::from)?;
     Ok(Outcome::done(format!("attempt {}", context.attempt)))
+}
+
+/// Says a word, has the host look at `path`, and answers at once whatever came of it.
+pub(crate) fn say_and_look(task: &Task, _: &Context) -> Answer {
+    log::info("a word");
+    let observed = evidence::observe(option(task, "path")?);
+    Ok(Outcome::done(format!("observed: {}", observed.is_ok())))
 }
 
 /// Reads `from`, waits until `until` is there, and writes to `path` what it read before.

@@ -1,4 +1,4 @@
-//! What waits for what: dependencies between tasks.
+//! What waits for what: dependencies between the tasks of a file.
 //!
 //! Invariant: after [`check`] told nothing, every dependency is a task of the plan, and
 //! no task waits for itself, however far around.
@@ -15,17 +15,18 @@ use crate::suggest::meant;
 
 /// What is known of a task's place in the order, also where the task itself was refused.
 #[derive(Default)]
-pub(super) struct Draft {
-    pub(super) id: Option<String>,
+pub(crate) struct Draft {
+    pub(crate) id: Option<String>,
     /// The ids it waits for, and where they stand.
-    pub(super) depends_on: Vec<(String, Span)>,
+    pub(crate) depends_on: Vec<(String, Span)>,
 }
 
 /// Tasks as nodes; an edge leads to what a task waits for, and knows where that is said.
 type Graph<'a> = DiGraph<&'a str, Span>;
 
-/// Refuses dependencies that are unknown, given twice, or never end.
-pub(super) fn check(reading: &mut Reading<'_>, drafts: &[Draft]) -> Result<(), Told> {
+/// Refuses dependencies that are unknown, given twice, or never end; `field` is what the
+/// file calls them.
+pub(crate) fn check(reading: &mut Reading<'_>, drafts: &[Draft], field: &str) -> Result<(), Told> {
     let mut graph = Graph::new();
     let mut nodes = BTreeMap::new();
     for id in drafts.iter().filter_map(|draft| draft.id.as_deref()) {
@@ -34,7 +35,7 @@ pub(super) fn check(reading: &mut Reading<'_>, drafts: &[Draft]) -> Result<(), T
     }
     let known = every(drafts, |draft| edges(reading, draft, &nodes, &mut graph));
     let cycles = every(tarjan_scc(&graph), |tasks| {
-        if tasks.len() < 2 { Ok(()) } else { Err(cycle(reading, &graph, &tasks)) }
+        if tasks.len() < 2 { Ok(()) } else { Err(cycle(reading, &graph, &tasks, field)) }
     });
     known?;
     cycles.map(|_| ())
@@ -73,7 +74,7 @@ fn edges<'a>(
 
 /// Refuses a circle within `tasks`, which all wait for each other: a shortest one through
 /// the task that stands first in the file.
-fn cycle(reading: &mut Reading<'_>, graph: &Graph<'_>, tasks: &[NodeIndex]) -> Told {
+fn cycle(reading: &mut Reading<'_>, graph: &Graph<'_>, tasks: &[NodeIndex], field: &str) -> Told {
     let within: BTreeSet<NodeIndex> = tasks.iter().copied().collect();
     let steps = within.first().map(|start| shortest(graph, &within, *start)).unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
@@ -91,7 +92,7 @@ fn cycle(reading: &mut Reading<'_>, graph: &Graph<'_>, tasks: &[NodeIndex]) -> T
     let problem = Problem::new(Code::Cycle, span, format!("tasks wait for each other: {path}"));
     let problem =
         labels.fold(problem.label(label), |problem, (span, label)| problem.also(span, label));
-    reading.refuse(problem.help("take one of these out of its `depends_on`"))
+    reading.refuse(problem.help(format!("take one of these out of its `{field}`")))
 }
 
 /// The edges of a shortest way from `start` back to itself.

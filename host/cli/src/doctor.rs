@@ -1,0 +1,139 @@
+//! `idumb doctor`: what this machine can and cannot do for idumb, each with its fix.
+//!
+//! Invariant: only looks; what it finds missing makes something slower or absent, and it says what.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use idumb_sandbox::{Options, Sandbox};
+
+use crate::compiled;
+use crate::fault::{DONE, USAGE};
+use crate::project::Project;
+use crate::report::Paint;
+
+/// What was found about one thing.
+struct Found {
+    what: &'static str,
+    /// As it should be; else what to do.
+    verdict: Result<String, (Severity, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Severity {
+    /// idumb does without it.
+    Lacks,
+    /// Nothing runs like this.
+    Broken,
+}
+
+/// Looks at the machine, and at the project if there is one; answers the exit status.
+pub(crate) fn doctor(project: Option<&Path>) -> Result<u8> {
+    let root = Project::open(project);
+    let found = [
+        engine(),
+        cache(root.as_ref().ok()),
+        kernel(),
+        program("bwrap", "native commands are confined with it: apt-get install bubblewrap"),
+        state(&root),
+    ];
+    let paint = Paint::for_stream(&std::io::stdout());
+    let mut out = format!("idumb {}\n", env!("CARGO_PKG_VERSION"));
+    for Found { what, verdict } in &found {
+        let _ = match verdict {
+            Ok(text) => writeln!(out, "  {} {what}: {text}", paint.good("✓")),
+            Err((Severity::Lacks, text)) => writeln!(out, "  {} {what}: {text}", paint.odd("-")),
+            Err((Severity::Broken, text)) => writeln!(out, "  {} {what}: {text}", paint.bad("✗")),
+        };
+    }
+    std::io::stdout().lock().write_all(out.as_bytes())?;
+    let broken = found.iter().any(|found| matches!(found.verdict, Err((Severity::Broken, _))));
+    Ok(if broken { USAGE } else { DONE })
+}
+
+fn engine() -> Found {
+    let verdict = match Sandbox::with(Options::default()) {
+        Ok(sandbox) if sandbox.is_pooled() => {
+            Ok("runs, with room for calls made in advance".to_owned())
+        }
+        Ok(_) => Err((
+            Severity::Lacks,
+            "runs, but there is no address space for room in advance, so calls are slower; raise \
+             `ulimit -v`"
+                .to_owned(),
+        )),
+        Err(refused) => Err((Severity::Broken, refused.to_string())),
+    };
+    Found { what: "WebAssembly", verdict }
+}
+
+fn cache(project: Option<&Project>) -> Found {
+    let roots: Vec<&Path> = project.iter().map(|project| project.root.as_path()).collect();
+    let verdict = match compiled::place(&roots) {
+        Ok(Some(folder)) => Ok(folder.display().to_string()),
+        Ok(None) => Err((
+            Severity::Lacks,
+            "none, so agents are compiled each time; set IDUMB_CACHE_DIR, XDG_CACHE_HOME or HOME"
+                .to_owned(),
+        )),
+        Err(why) => {
+            let text = format!("{why}; agents are compiled each time; see IDUMB_CACHE_DIR");
+            Err((Severity::Lacks, text))
+        }
+    };
+    Found { what: "compiled agents", verdict }
+}
+
+/// What the overlay and the sandbox use of new kernels.
+fn kernel() -> Found {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let verdict = match version {
+        (0..5, _) | (5, 0..6) => Err((
+            Severity::Lacks,
+            format!(
+                "{release}: no openat2, so each path takes more system calls (Linux 5.6 has it)"
+            ),
+        )),
+        (5, _) | (6, 0..7) => Err((
+            Severity::Lacks,
+            format!("{release}: no PAGEMAP_SCAN, so calls of agents are slower (Linux 6.7 has it)"),
+        )),
+        _ => Ok(release),
+    };
+    Found { what: "kernel", verdict }
+}
+
+fn program(name: &'static str, missing: &str) -> Found {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).map(|dir| dir.join(name)).find(|path| path.is_file());
+    let missing = (Severity::Lacks, format!("not found; {missing}"));
+    Found { what: name, verdict: found.map(|path| path.display().to_string()).ok_or(missing) }
+}
+
+/// The project and its state.
+fn state(project: &Result<Project>) -> Found {
+    let what = "project";
+    let project = match project {
+        Ok(project) => project,
+        Err(error) => {
+            let text = format!("{}; make one: idumb init", crate::fault::told(error));
+            return Found { what, verdict: Err((Severity::Lacks, text)) };
+        }
+    };
+    let root = project.root.display();
+    let broken = |why: String| Err((Severity::Broken, format!("{root}: {why}")));
+    let verdict = match idumb_journal::StateDir::find(&project.root) {
+        Err(error) => broken(error.to_string()),
+        Ok(None) => Ok(format!("{root}, where nothing was run yet")),
+        Ok(Some(state)) => match idumb_journal::Journal::open_read_only(&state) {
+            Ok(_) => Ok(format!("{root}, with its journal")),
+            Err(error) => broken(format!("{error}")),
+        },
+    };
+    Found { what, verdict }
+}
