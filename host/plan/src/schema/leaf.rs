@@ -86,7 +86,7 @@ pub(super) fn delay() -> Value {
                 |micro(?:second)?s?|nano(?:second)?s?|[mun\\u00b5\\u03bc]s(?:ecs?)?)";
     text(&format!(
         "^\\+?(?:[0-9]+:[0-9]+:[0-9]+{fraction}\
-         |(?:[0-9]+{space}{unit},?{space})*[0-9]+{fraction}{space}{unit})$"
+         |(?:[0-9]+{space}{unit},?{space})*[0-9]+{fraction}{space}{unit}){space}$"
     ))
 }
 
