@@ -17,7 +17,7 @@ use project::Project;
 use support::told;
 
 /// How often something is looked at before it is given up. Each look is a process of its own.
-const LOOKS: usize = 2000;
+const LOOKS: usize = 20_000;
 
 const CONFIG: &str = r#"
 [defaults]
