@@ -280,6 +280,12 @@ fn counts(findings: &[Finding]) -> [usize; 3] {
     ]
 }
 
+/// `1 note`, `2 notes`.
+fn some(number: usize, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
 fn text(plan: &Plan, findings: &[Finding]) -> String {
     let paint = Paint::for_stream(&std::io::stdout());
     let mut out =
@@ -298,9 +304,13 @@ fn text(plan: &Plan, findings: &[Finding]) -> String {
         }
     }
     let [errors, warnings, notes] = counts(findings);
+    let notes = some(notes, "note");
     let _ = match (errors, warnings) {
-        (0, 0) => writeln!(out, "nothing is wrong with it ({notes} notes)"),
-        _ => writeln!(out, "{errors} errors, {warnings} warnings, {notes} notes"),
+        (0, 0) => writeln!(out, "nothing is wrong with it ({notes})"),
+        _ => {
+            let (errors, warnings) = (some(errors, "error"), some(warnings, "warning"));
+            writeln!(out, "{errors}, {warnings}, {notes}")
+        }
     };
     out
 }
