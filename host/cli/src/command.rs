@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use idumb_core::{Capability, Denial, Grants, PathGlob};
-use idumb_overlay::{Base, Quota, ReadView, WorkView};
+use idumb_overlay::{Base, Quota, ReadView, SealError, WorkView};
 use idumb_plan::Limits;
 use idumb_sandbox::{
     CommandOptions, Exit, Files, Mount, Ran, Refused, Sandbox, Stdio, Stop, Stopper,
@@ -18,7 +18,7 @@ use idumb_sandbox::{
 
 use crate::args::{Afterwards, DirArg, SandboxRun};
 use crate::diff::show_change_set;
-use crate::fault::{Fault, INTERRUPTED, told};
+use crate::fault::{Fault, INTERNAL, INTERRUPTED, USAGE, told};
 use crate::report::denial_texts;
 use crate::tell;
 use crate::text::printable;
@@ -217,11 +217,16 @@ fn afterwards(room: &Room, given: &[Given], what: Afterwards, status: u8) -> Res
     for Given { base, mount } in given {
         let Files::Work(view) = &mount.files else { continue };
         let sealed = view.clone().seal(&room.blobs).map_err(|error| {
-            Fault::usage(format!(
-                "what it changed cannot be kept: {}",
-                printable(&told(&error.into()))
-            ))
-            .hint("run it again when nobody else changes the folder")
+            // The disk's own trouble is told as such: nobody else's change is behind it.
+            let (exit, hint) = match &error {
+                SealError::Unreadable { .. } | SealError::NotKept { .. } => {
+                    (INTERNAL, "see to the disk, then run it again; nothing was applied")
+                }
+                _ => (USAGE, "run it again when nobody else changes the folder"),
+            };
+            let why = printable(&told(&error.into()));
+            let fault = Fault::usage(format!("what it changed cannot be kept: {why}")).hint(hint);
+            Fault { exit, ..fault }
         })?;
         if !sealed.change_set.changes.is_empty() {
             changes.push((base, sealed.change_set));

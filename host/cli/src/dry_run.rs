@@ -76,7 +76,9 @@ fn text(
         let _ = writeln!(out, "  {:20} {:20} {} ({source})", agent.name, agent.role, agent.digest);
         ceiling_lines(&mut out, &agent, paint);
     }
+    let path: Vec<String> = plan.critical_path().iter().map(ToString::to_string).collect();
     let _ = writeln!(out, "\n{}", paint.strong("Batches"));
+    let _ = writeln!(out, "  longest chain: {} tasks: {}", path.len(), shortened(&path));
     for (index, batch) in plan.batches(settings.batch_size as usize).iter().enumerate() {
         let _ = writeln!(out, "Batch {}", index + 1);
         for task in batch.iter().filter_map(|id| plan.task(id)) {
@@ -92,6 +94,16 @@ fn text(
     let verifier = roster.holder(idumb_core::Role::Verifier);
     let _ = writeln!(out, "  {verifier} checks {criteria} criteria again, on the real tree");
     out
+}
+
+/// A chain of tasks, without its middle if it is long.
+fn shortened(path: &[String]) -> String {
+    const MOST: usize = 12;
+    if path.len() <= MOST {
+        return path.join(" → ");
+    }
+    let (first, last) = (&path[..MOST / 2], &path[path.len() - MOST / 2..]);
+    format!("{} → … → {}", first.join(" → "), last.join(" → "))
 }
 
 /// What an agent that is not ours declares that it may ever want.
@@ -237,6 +249,7 @@ fn json_line(
         "phase": plan.phase.to_string(),
         "plan": plan.digest,
         "mode": settings.mode,
+        "critical_path": plan.critical_path(),
         "batches": plan.batches(settings.batch_size as usize),
         "agents": roster.bindings(),
         "prerequisites": prerequisites,

@@ -173,6 +173,44 @@ impl Plan {
         self
     }
 
+    /// The longest chain of tasks that wait for each other, first to last: no number of agents
+    /// gets the phase done in fewer steps.
+    ///
+    /// Of several that long, one; empty only for a plan without tasks.
+    pub fn critical_path(&self) -> Vec<TaskId> {
+        let mut chains: BTreeMap<&TaskId, (usize, Option<&TaskId>)> = BTreeMap::new();
+        let mut left: Vec<&Task> = self.tasks.iter().collect();
+        // Each round takes what has all its dependencies; a plan that was read has no cycle.
+        loop {
+            let before = left.len();
+            left.retain(|task| {
+                let behind: Option<Vec<_>> = task
+                    .depends_on
+                    .iter()
+                    .map(|id| chains.get(id).map(|(length, _)| (*length, id)))
+                    .collect();
+                let Some(behind) = behind else { return true };
+                let longest = behind.into_iter().max_by_key(|(length, _)| *length);
+                let chain = longest.map_or((1, None), |(length, id)| (length + 1, Some(id)));
+                chains.insert(&task.id, chain);
+                false
+            });
+            if left.len() == before {
+                break;
+            }
+        }
+        // From the end, since of equal ones the last is taken: the first in the plan's order.
+        let ids = self.tasks.iter().rev().map(|task| &task.id);
+        let mut next = ids.max_by_key(|id| chains.get(id).map_or(0, |(length, _)| *length));
+        let mut path: Vec<TaskId> = Vec::new();
+        while let Some(id) = next {
+            path.push(id.clone());
+            next = chains.get(id).and_then(|(_, before)| *before);
+        }
+        path.reverse();
+        path
+    }
+
     /// The batches a run would form if every task succeeded at once: at most `size` tasks
     /// each, all dependencies in earlier batches, declared writes disjoint.
     pub fn batches(&self, size: usize) -> Vec<Vec<TaskId>> {

@@ -76,3 +76,20 @@ fn candidates_are_integrated_one_at_a_time() {
         .collect();
     assert_eq!(order, ["C", "A", "B"]);
 }
+
+#[test]
+fn the_critical_path_is_the_longest_chain_and_of_several_the_first() {
+    let path = |tasks: Vec<idumb_core::Task>| {
+        let path = plan(tasks).critical_path();
+        path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(path(vec![task("A"), task("B")]), "A");
+    let tree = vec![
+        task("D").after(&["C", "B"]),
+        task("A"),
+        task("B").after(&["A"]),
+        task("C"),
+        task("X"),
+    ];
+    assert_eq!(path(tree), "A B D");
+}
