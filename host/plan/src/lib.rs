@@ -1,7 +1,8 @@
 //! Plans, `idumb.toml` and rules files, read into the types of `idumb-core`.
 //!
-//! Each way to write a plan is a module with a `read` that takes a document and gives a
-//! [`Plan`]; [`read_plan`] picks it. There is one now: the native `plan.toml`.
+//! Each way to write a plan is a module that takes a document and gives a [`Plan`]:
+//! [`read_plan`] reads the native `plan.toml`, [`read_any`] that and the Markdown plans of
+//! other tools. [`to_native`] writes one as `plan.toml`.
 //!
 //! Invariant: nothing is guessed at, and nothing is left out silently. A file is read
 //! whole, or refused with everything that is wrong with it, each with its place and what
