@@ -198,7 +198,7 @@ fn a_cut_file_never_makes_a_reader_panic() {
     for (_, bundle) in FOLDERS.into_iter().flat_map(cases) {
         for (index, (_, text)) in bundle.files.iter().enumerate() {
             // Long files are cut at fewer places.
-            let step = text.len() / 150 + 1;
+            let step = text.len() / 60 + 1;
             for (at, _) in text.char_indices().step_by(step) {
                 for part in [&text[..at], &text[at..]] {
                     let mut cut = bundle.clone();
