@@ -188,6 +188,30 @@ fn an_agent_that_cannot_be_compiled_within_the_limits_does_not_run() {
     }
 }
 
+/// Memory that the machine does not have is not the agent's fault.
+#[test]
+fn a_machine_without_memory_pauses_the_run() {
+    let project = Project::new(r#"do = "write_path", path = "out/new.txt""#);
+    // Compiled before, since compiling wants more.
+    assert_eq!(project.idumb(&["execute-phase", "1", "--mode=auto"]).status.code(), Some(0));
+    let idumb = project.command(&[]);
+    let mut bounded = std::process::Command::new("sh");
+    // Enough for idumb, and not for the addresses of one memory.
+    bounded.arg("-c").arg("ulimit -v 900000; exec \"$0\" \"$@\"").arg(idumb.get_program());
+    bounded.args(["execute-phase", "1", "--mode=auto", "--restart"]);
+    bounded.current_dir(project.folder()).stdin(std::process::Stdio::null());
+    for (name, value) in idumb.get_envs() {
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
+    }
+    let output = bounded.output().unwrap();
+    assert_eq!(output.status.code(), Some(20), "{}", told(&output));
+    assert!(told(&output).contains("Cannot allocate memory"), "{}", told(&output));
+    assert_eq!(project.event("attempt_failed")["trouble"]["trouble"], "unavailable");
+}
+
 #[test]
 fn a_task_narrows_what_its_agent_may_use() {
     let table = [

@@ -435,7 +435,7 @@ pub(crate) fn came_to<T>(
 ) -> Result<T, Trouble> {
     match (result, host_error) {
         (Err(Broken::Stopped), _) => Err(stopped()),
-        (_, Some(error)) => Err(host_trouble("the files of an agent", &error)),
+        (_, Some(error)) => Err(host_trouble("what an agent runs on", &error)),
         (Err(Broken::Trouble(trouble)), None) => Err(trouble),
         (Ok(answer), None) => Ok(answer),
     }

@@ -208,7 +208,8 @@ where
     R: Send + Sync + 'static,
     Answer<R>: ComponentNamedList + Lift + Send + Sync + 'static,
 {
-    let instance = pre.instantiate_async(&mut *store).await?;
+    let made = pre.instantiate_async(&mut *store).await;
+    let instance = made.inspect_err(|error| store.data().seat.host_error.note_unmade(error))?;
     let function = instance.get_typed_func::<P, Answer<R>>(&mut *store, export)?;
     let (answer,) = function.call_async(&mut *store, args).await?;
     Ok(answer)

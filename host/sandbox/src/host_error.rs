@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use idumb_overlay::FsError;
+use rustix::io::Errno;
 
 /// Where it is noted. Clones are the same place.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,17 @@ impl HostError {
     pub(crate) fn note(&self, error: FsError) {
         if error.is_hosts() {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+        }
+    }
+
+    /// Keeps an error that making an instance ended with, if it is the system's and the first
+    /// one: no memory or descriptors left. The guest had no part in it yet.
+    pub(crate) fn note_unmade(&self, error: &wasmtime::Error) {
+        let cause = error.root_cause();
+        let errno = cause.downcast_ref::<Errno>().map(|errno| io::Error::from(*errno));
+        let number = || cause.downcast_ref::<io::Error>()?.raw_os_error();
+        if let Some(error) = errno.or_else(|| number().map(io::Error::from_raw_os_error)) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
     }
 
