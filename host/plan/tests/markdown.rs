@@ -4,11 +4,12 @@
 //! Invariant: line ends and a byte order mark change nothing but digests, and no text makes a
 //! reader panic.
 
+mod approved;
 mod bundle;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
+use approved::{assert_all_known, is_approved};
 use bundle::{Bundle, cases};
 use idumb_core::{Digest, Plan, Task};
 use idumb_plan::{Code, Look, Read, RefusedPlan, read_plan, render_plan, render_warned, to_native};
@@ -63,16 +64,7 @@ fn every_case_reads_as_it_was_approved() {
                 failed.push(format!("{folder}/{name}: {shown}"));
                 continue;
             }
-            let check = || {
-                insta::with_settings!({
-                    snapshot_path => format!("snapshots/markdown-{folder}"),
-                    prepend_module_to_snapshot => false,
-                    omit_expression => true,
-                }, {
-                    insta::assert_snapshot!(name.as_str(), shown);
-                });
-            };
-            if std::panic::catch_unwind(check).is_err() {
+            if !is_approved(&format!("markdown-{folder}"), &name, &shown) {
                 failed.push(name);
             }
         }
@@ -84,13 +76,7 @@ fn every_case_reads_as_it_was_approved() {
 fn every_snapshot_has_its_case() {
     for folder in FOLDERS {
         let known: BTreeSet<String> = cases(folder).into_iter().map(|(name, _)| name).collect();
-        let snapshots = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("tests/snapshots/markdown-{folder}"));
-        for entry in std::fs::read_dir(snapshots).expect("snapshots") {
-            let file = entry.expect("an entry").file_name().to_string_lossy().into_owned();
-            let stem = file.split(".snap").next().unwrap_or_default();
-            assert!(known.contains(stem), "markdown-{folder}/{file} has no case");
-        }
+        assert_all_known(&format!("markdown-{folder}"), &known);
     }
 }
 
