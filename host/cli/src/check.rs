@@ -19,11 +19,12 @@ use serde_json::json;
 use crate::args::{Check, Format};
 use crate::dry_run::undeclared;
 use crate::established::Established;
-use crate::execute::{choose_phase, rules};
+use crate::execute::choose_phase;
 use crate::fault::{DONE, Fault, INTERNAL, PAUSED, REFUSED, USAGE, told};
 use crate::project::Project;
 use crate::report::Paint;
 use crate::roster::Roster;
+use crate::settings::rules;
 use crate::text::{one_line, printable};
 use crate::{clock, compiled};
 

@@ -13,11 +13,12 @@ use serde_json::json;
 use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
 use crate::established::Established;
-use crate::execute::{Settings, choose_phase};
+use crate::execute::choose_phase;
 use crate::fault::DONE;
 use crate::project::Project;
 use crate::report::Paint;
 use crate::roster::{BUILT_IN, Roster};
+use crate::settings::Settings;
 use crate::text::{one_line, printable};
 
 /// Shows what a run would do.

@@ -30,6 +30,7 @@ mod record;
 mod report;
 mod roster;
 mod scratch;
+mod settings;
 mod steer;
 mod text;
 mod verify_work;

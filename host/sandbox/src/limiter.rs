@@ -30,14 +30,21 @@ impl Limiter {
 }
 
 /// Adds the growth to the sum if it stays within the limit.
-fn grow(sum: &mut usize, most: usize, current: usize, desired: usize) -> bool {
-    let grown = sum.checked_add(desired.saturating_sub(current));
-    match grown {
-        Some(grown) if grown <= most => {
+///
+/// Beyond its own `maximum` a memory or table does not grow; then nothing counts.
+fn grow(
+    sum: &mut usize,
+    most: usize,
+    (current, desired): (usize, usize),
+    maximum: Option<usize>,
+) -> bool {
+    let grown = sum.checked_add(desired.saturating_sub(current)).filter(|grown| *grown <= most);
+    match grown.filter(|_| maximum.is_none_or(|maximum| desired <= maximum)) {
+        Some(grown) => {
             *sum = grown;
             true
         }
-        _ => false,
+        None => false,
     }
 }
 
@@ -48,9 +55,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Beyond the memory's own maximum nothing grows; then nothing counts.
-        let allowed = maximum.is_none_or(|maximum| desired <= maximum);
-        Ok(allowed && grow(&mut self.memory, self.most_memory, current, desired))
+        Ok(grow(&mut self.memory, self.most_memory, (current, desired), maximum))
     }
 
     fn table_growing(
@@ -59,8 +64,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = maximum.is_none_or(|maximum| desired <= maximum);
-        Ok(allowed && grow(&mut self.elements, self.most_elements, current, desired))
+        Ok(grow(&mut self.elements, self.most_elements, (current, desired), maximum))
     }
 
     fn instances(&self) -> usize {
