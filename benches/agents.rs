@@ -3,12 +3,15 @@
 //! `cargo bench -p idumb --bench agents` calls agents in this process, and runs phases with the
 //! binary of this profile. `bwrap` (bubblewrap) has to be installed, to be compared with.
 
+#[path = "support.rs"]
+mod support;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +20,7 @@ use idumb_overlay::{Base, Quota, WorkView};
 use idumb_sandbox::{
     Agent, Broken, Cache, CallOptions, Context, Desk, Options, Question, Sandbox, Stop, Stopper,
 };
-
-const IDUMB: &str = env!("CARGO_BIN_EXE_idumb");
+use support::{generate, median, phase, run};
 
 /// How often a call is measured.
 const CALLS: usize = 2000;
@@ -174,48 +176,6 @@ fn calls(out: &mut String, room: &Path, spawn: Duration) {
     }
 }
 
-/// A project with a plan of `tasks` tasks in layers of ten; each writes a file.
-fn generate(root: &Path, tasks: usize) {
-    let mut plan = String::from("phase = 1\ngoal = \"Measure.\"\n");
-    for index in 0..tasks {
-        let after = (index / 10).checked_sub(1).map(|layer| format!("\"T{}\"", layer * 10));
-        let _ = write!(
-            plan,
-            "\n[[tasks]]\nid = \"T{index}\"\ntitle = \"Task {index}\"\ndepends_on = [{}]\n\
-             writes = [\"out/{index}.txt\"]\n\
-             steps = [{{ write = \"out/{index}.txt\", content = \"task {index}\\n\" }}]\n\
-             accept = [{{ contains = \"out/{index}.txt\", text = \"task {index}\" }}]\n",
-            after.unwrap_or_default()
-        );
-    }
-    let phase = root.join(".idumb/phases/1-measure");
-    fs::create_dir_all(&phase).expect("the phase's folder");
-    fs::write(phase.join("plan.toml"), plan).expect("the plan");
-}
-
-/// To the first task done, and to the end of the process.
-fn phase(root: &Path, cache: &Path) -> (Duration, Duration) {
-    let start = Instant::now();
-    let mut child = Command::new(IDUMB)
-        .env("IDUMB_CACHE_DIR", cache)
-        .arg("-C")
-        .arg(root)
-        .args(["execute-phase", "1", "--mode=auto", "--batch-size=10", "--format=jsonl"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("idumb starts");
-    let mut first = None;
-    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    for line in lines.map_while(Result::ok) {
-        if line.contains("\"kind\":\"task_succeeded\"") {
-            first.get_or_insert_with(|| start.elapsed());
-        }
-    }
-    assert!(child.wait().expect("idumb ends").success(), "the phase failed");
-    let total = start.elapsed();
-    (first.unwrap_or(total), total)
-}
-
 fn phases(out: &mut String, room: &Path, spawn: Duration, confined: Duration) {
     let cache = room.join("phase-cache");
     let fresh = |tasks| {
@@ -223,12 +183,12 @@ fn phases(out: &mut String, room: &Path, spawn: Duration, confined: Duration) {
         generate(&root, tasks);
         root
     };
-    let (cold, _) = phase(&fresh(1), &cache);
-    let mut firsts: Vec<Duration> = (0..21).map(|_| phase(&fresh(1), &cache).0).collect();
+    let cold = phase(&fresh(1), 1, &cache).first;
+    let mut firsts: Vec<Duration> = (0..21).map(|_| phase(&fresh(1), 1, &cache).first).collect();
     firsts.sort();
     let first = firsts[firsts.len() / 2];
-    let (to_first, total) = phase(&fresh(TASKS), &cache);
-    let each = (total - to_first) / (TASKS as u32 - 1);
+    let whole = phase(&fresh(TASKS), TASKS, &cache);
+    let each = (whole.total - whole.first) / (TASKS as u32 - 1);
     let beside = |time| format!("{:.1} x /bin/true", ratio(time, spawn));
     line(out, "start to first task done, agents compiled", cold, &beside(cold));
     line(out, "start to first task done, agents cached", first, &beside(first));
@@ -410,18 +370,4 @@ fn stopped_after(caller: &Caller, agent: &Agent, task: &Task) -> Duration {
     assert!(!caller.call(agent, caller.view(), task, stop), "it ended by itself");
     let gone = Instant::now();
     gone - given.recv().expect("it was stopped")
-}
-
-fn run(command: &mut Command) -> Duration {
-    let start = Instant::now();
-    let status = command.stdin(Stdio::null()).status();
-    let status = status.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(status.success(), "{command:?}: {status}");
-    start.elapsed()
-}
-
-fn median(times: usize, mut once: impl FnMut() -> Duration) -> Duration {
-    let mut all: Vec<Duration> = (0..times).map(|_| once()).collect();
-    all.sort();
-    all[times / 2]
 }
