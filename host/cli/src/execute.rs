@@ -139,7 +139,9 @@ pub(crate) fn choose_phase<A>(
         |found: &&FoundPlan| !completed.iter().any(|row| row.phase.number == found.phase.number);
     match (plans.iter().find(open), plans.last()) {
         // By its number, so that it is told if there is more than one of it.
-        (Some(found), _) | (None, Some(found)) => project.choose(&found.phase.number.to_string()),
+        (Some(found), _) | (None, Some(found)) => {
+            project.choose_of(&plans, &found.phase.number.to_string())
+        }
         (None, None) => {
             let message = format!("there is no phase in {}/{}", project.root.display(), PLACES[0]);
             Err(Fault::coded(idumb_core::ErrorCode::E001, message).into())

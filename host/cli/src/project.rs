@@ -81,8 +81,12 @@ impl Project {
 
     /// The plan that `text` means.
     pub(crate) fn choose(&self, text: &str) -> Result<FoundPlan> {
-        let plans = self.plans()?;
-        idumb_plan::choose_plan(&plans, text).cloned().map_err(|error| {
+        self.choose_of(&self.plans()?, text)
+    }
+
+    /// The same, of the plans that were found.
+    pub(crate) fn choose_of(&self, plans: &[FoundPlan], text: &str) -> Result<FoundPlan> {
+        idumb_plan::choose_plan(plans, text).cloned().map_err(|error| {
             let advice = miette::Diagnostic::help(&error).map(|help| help.to_string());
             let message = format!("{error} in {}", self.root.display());
             let mut fault = match error {
