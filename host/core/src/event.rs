@@ -45,6 +45,9 @@ pub struct AgentBinding {
     pub digest: Digest,
     /// Where it comes from: `built in`, or a path relative to the project's root.
     pub source: String,
+    /// Whether it did not come with idumb: a person's consent is needed for all it gets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub third_party: bool,
     /// What it declares, inside the component, that it may ever want; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<Ceiling>,

@@ -37,7 +37,8 @@ pub struct Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Actor {
-    /// The person who started the run: the plan that they run is what they grant.
+    /// The person who started the run: what they grant is the plan that they run, and what they
+    /// consented to of other people's agents.
     User,
     /// Takes the phase on, and writes nothing.
     SupremeCoordinator,
@@ -167,6 +168,22 @@ pub enum Refusal {
         /// The validator's name.
         validator: String,
     },
+    /// No person lets the agent take part.
+    Unconsented {
+        /// Which agent.
+        agent: String,
+        /// The component that it is.
+        digest: Digest,
+    },
+    /// It is more than a person lets the agent do.
+    BeyondConsent {
+        /// Which agent.
+        agent: String,
+        /// To do what.
+        capability: Capability,
+        /// What was asked for.
+        path: PathGlob,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -188,6 +205,12 @@ impl fmt::Display for Refusal {
                 f,
                 "the builder `{agent}` and the validator `{validator}` are the same component"
             ),
+            Self::Unconsented { agent, digest } => {
+                write!(f, "nobody has allowed agent `{agent}` ({}) to take part", digest.short())
+            }
+            Self::BeyondConsent { agent, capability, path } => {
+                write!(f, "to {capability} `{path}` is more than agent `{agent}` was allowed")
+            }
         }
     }
 }
@@ -342,6 +365,7 @@ mod tests {
             role,
             digest: Digest::of(bytes),
             source: "built in".into(),
+            third_party: false,
             ceiling: None,
         };
         let builder = agent("writer", Role::Builder, b"1");

@@ -8,7 +8,7 @@ use super::{Control, Run};
 use crate::{
     Actor, AgentBinding, CriterionId, Epoch, ErrorCode, Event, Evidence, EvidenceId, Examination,
     Finding, Moment, Observed, Plan, Prerequisite, Refusal, Refused, Role, RunOutcome, Scope, Task,
-    TaskId, Verdict, WorkflowStep,
+    TaskId, Verdict, WorkflowStep, beyond_consent,
 };
 
 impl Run {
@@ -109,7 +109,23 @@ impl Run {
             let to = Actor::Builder;
             refused.extend(why.map(|why| Refused { to, task: Some(task.id.clone()), why }));
         }
+        refused.extend(self.config.agents.iter().filter_map(|agent| self.unconsented(agent)));
         refused
+    }
+
+    /// The first thing that an agent would need a person's consent for, and that nobody gave.
+    fn unconsented(&self, agent: &AgentBinding) -> Option<Refused> {
+        let asked = self.plan.asked_by(agent)?;
+        let name = agent.name.clone();
+        let why = match beyond_consent(&self.config.consents, agent.digest, &asked) {
+            None => Refusal::Unconsented { agent: name, digest: agent.digest },
+            Some(more) => {
+                let (capability, path) = more.first()?;
+                let (capability, path) = (*capability, (*path).clone());
+                Refusal::BeyondConsent { agent: name, capability, path }
+            }
+        };
+        Some(Refused { to: Actor::of(agent.role), task: None, why })
     }
 
     /// Whether the grants that an agent is about to be given are within the executor's. The

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentBinding, Backoff, Governance, Mode, Policy, Role, Rule, RunId};
+use crate::{AgentBinding, Backoff, Consent, Governance, Mode, Policy, Role, Rule, RunId};
 
 /// How a run is to go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct RunConfig {
     pub backoff: Backoff,
     /// The agents, bound by digest.
     pub agents: Vec<AgentBinding>,
+    /// What a person lets agents do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consents: Vec<Consent>,
     /// What auto mode does about blockers; the first that fits decides.
     pub rules: Vec<Rule>,
     /// What high-governance applies; all of them.
@@ -40,6 +43,7 @@ impl RunConfig {
             timeouts: Timeouts::default(),
             backoff: Backoff::default(),
             agents: Vec::new(),
+            consents: Vec::new(),
             rules: Vec::new(),
             policies: Vec::new(),
             max_deaths: 3,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use idumb_core::{
-    Actor, AgentBinding, Bounds, Capability, Ceiling, CheckpointAt, Digest, Effect, Event, Finding,
-    Grants, Mode, Observed, Policy, Prerequisite, Refusal, Refused, Role, RunConfig, RunId, Scope,
-    Task, Verdict, Want,
+    Actor, AgentBinding, Bounds, Capability, Ceiling, CheckpointAt, Consent, Digest, Effect, Event,
+    Finding, Given, Grants, Mode, Observed, Policy, Prerequisite, Refusal, Refused, Role,
+    RunConfig, RunId, Scope, Task, Verdict, Want,
 };
 
 use crate::answers::failure;
@@ -43,7 +43,8 @@ fn governed(tasks: impl IntoIterator<Item = Task>, policies: Vec<Policy>) -> Wor
 
 fn agent(name: &str, role: Role, bytes: &[u8]) -> AgentBinding {
     let (name, source) = (name.to_owned(), "built in".to_owned());
-    AgentBinding { name, role, digest: Digest::of(bytes), source, ceiling: None }
+    let digest = Digest::of(bytes);
+    AgentBinding { name, role, digest, source, third_party: false, ceiling: None }
 }
 
 #[test]
@@ -241,6 +242,77 @@ fn a_builder_is_not_its_own_judge_unless_a_policy_says_so() {
         let (agent, validator) = ("builder".to_owned(), "judge".to_owned());
         let why = Refusal::SameAgent { agent, validator };
         is_refused(&world, &Refused { to: Actor::Builder, task: Some(id("A")), why });
+    }
+}
+
+fn consent(bytes: &[u8], reads: &[&str], writes: &[&str]) -> Consent {
+    let most = Bounds { reads: globs(reads), writes: globs(writes) };
+    let (agent, digest, given) = ("builder".to_owned(), Digest::of(bytes), Given::Once);
+    Consent { agent, digest, most, given }
+}
+
+/// What others made gets nothing without a person's consent for that very component.
+#[test]
+fn what_nobody_consented_to_is_refused() {
+    let refusal = |consents: Vec<Consent>| {
+        let world = World::with(Mode::Auto, [task("A").reading(&["in/**"])], |config| {
+            let third_party = true;
+            let builder = agent("builder", Role::Builder, b"b");
+            config.agents = vec![AgentBinding { third_party, ..builder }];
+            config.consents = consents;
+        });
+        let first = refusals(&world).first().cloned();
+        if let Some(refused) = &first {
+            is_refused(&world, refused);
+        } else {
+            assert_eq!(world.waits_for(), ["build A"]);
+        }
+        first.map(|refused| refused.why)
+    };
+    let name = || "builder".to_owned();
+    let unconsented = || Some(Refusal::Unconsented { agent: name(), digest: Digest::of(b"b") });
+    let beyond = |capability, path: &str| {
+        let path = path.parse().unwrap();
+        Some(Refusal::BeyondConsent { agent: name(), capability, path })
+    };
+    let wide = ["in/**", "A.txt"];
+    assert_eq!(refusal(vec![]), unconsented());
+    assert_eq!(refusal(vec![consent(b"another", &["**"], &["**"])]), unconsented());
+    let reading = consent(b"b", &["**"], &[]);
+    assert_eq!(refusal(vec![reading.clone()]), beyond(Capability::Write, "A.txt"));
+    let writing = consent(b"b", &["in/a"], &["*.txt"]);
+    assert_eq!(refusal(vec![writing.clone()]), beyond(Capability::Read, "in/**"));
+    assert_eq!(refusal(vec![reading, writing]), None, "together they give it");
+    assert_eq!(refusal(vec![consent(b"b", &wide, &["A.txt"])]), None);
+}
+
+/// A consent is looked at again whenever the rights are handed down.
+#[test]
+fn a_consent_that_is_gone_refuses_at_the_next_start() {
+    let tasks = [task("A").stopping(CheckpointAt::Before, true), task("B")];
+    let mut world = World::with(Mode::Auto, tasks, |config| {
+        let builder = agent("builder", Role::Builder, b"b");
+        config.agents = vec![AgentBinding { third_party: true, ..builder }];
+        config.consents = vec![consent(b"b", &[], &["*.txt"])];
+    });
+    world.succeeds("B");
+    assert_eq!(world.control(), "paused User");
+    world.restart_with(|config| config.consents.clear());
+    world.resume();
+    assert_eq!(world.control(), "refused");
+    assert_eq!(world.started, []);
+}
+
+/// Not even what came with idumb gets what steers tools or holds secrets by a plan's word alone.
+#[test]
+fn a_protected_name_needs_a_consent_whoever_asks() {
+    for consented in [false, true] {
+        let world = World::with(Mode::Auto, [task("A").reading(&[".env"])], |config| {
+            config.agents = vec![agent("builder", Role::Builder, b"b")];
+            config.consents =
+                consented.then(|| consent(b"b", &[".env"], &[])).into_iter().collect();
+        });
+        assert_eq!(world.control() == "refused", !consented);
     }
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn config(rng: &mut Rng) -> RunConfig {
             role,
             digest: Digest::of(bytes.as_bytes()),
             source: String::new(),
+            third_party: false,
             ceiling: rng.chance(30).then(ceiling),
         };
         config.agents = vec![
