@@ -14,7 +14,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use project::Project;
-use support::{difference, told, tree};
+use support::{declaring, difference, told, tree};
 
 impl Project {
     /// A project whose one task has the misbehaving builder do something.
@@ -257,23 +257,12 @@ fn an_agent_that_differs_from_its_pinned_digest_does_not_run() {
     assert!(!state.unwrap(), "it began to keep state");
 }
 
-/// The misbehaving builder, with this behind it as the section that declares a ceiling.
-fn declaring(toml: &str) -> Vec<u8> {
-    let name = "idumb:agent/ceiling";
-    let mut body = vec![u8::try_from(name.len()).unwrap()];
-    body.extend(name.bytes().chain(toml.bytes()));
-    // The length, in groups of seven bits.
-    let (low, high) = (body.len() & 0x7f, body.len() >> 7);
-    let length = [u8::try_from(low).unwrap() | 0x80, u8::try_from(high).unwrap()];
-    [idumb_test_guests::MISBEHAVING_BUILDER, &[0], &length, &body].concat()
-}
-
 #[test]
 fn a_section_behind_a_component_bounds_it() {
     let project = Project::new(r#"do = "write_path", path = "out/new.txt""#);
     let narrow = "[[writes]]\npaths = [\"out/keep.txt\"]\nwhy = \"to keep\"\n";
     project.put("agents/evil.wasm", declaring(narrow));
-    let output = project.idumb(&["execute-phase", "1", "--mode=auto"]);
+    let output = project.idumb(&["execute-phase", "1", "--mode=auto", "--grant=evil"]);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     assert!(told(&output).contains("denied: write `out/new.txt`: its agent does not declare"));
     let denials = project.event("attempt_sealed")["sealed"]["record"]["denials"].clone();

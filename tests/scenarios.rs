@@ -161,7 +161,7 @@ fn agent(name: &str) -> Result<&'static [u8], String> {
         "misbehaving-builder" => Ok(idumb_test_guests::MISBEHAVING_BUILDER),
         "misbehaving-validator" => Ok(idumb_test_guests::MISBEHAVING_VALIDATOR),
         "narrow-builder" => Ok(idumb_test_guests::NARROW_BUILDER),
-        "not-an-agent" => Ok(b"\0asm\x01\0\0\0"),
+        "not-an-agent" => Ok(support::NOT_AN_AGENT),
         other => Err(format!("there is no test agent `{other}`")),
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// The folder of these tests.
 pub(crate) fn tests() -> PathBuf {
@@ -30,10 +31,54 @@ pub(crate) fn idumb(folder: &Path, temporary: &Path) -> Command {
     command.env("TMPDIR", temporary).env("COLUMNS", "100");
     // Shared by all tests: each agent is compiled once. `compiled.rs` tests the rest.
     command.env("IDUMB_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/components"));
+    command.env("IDUMB_CONFIG_DIR", settings());
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
     command
+}
+
+/// A folder of a user's settings, where this user lets the test agents do what plans say, in every
+/// project. How consent is asked for, and refused, is tested in `consent.rs`.
+pub(crate) fn settings() -> &'static Path {
+    static MADE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("settings");
+        fs::create_dir_all(&folder).unwrap();
+        let agents = [
+            idumb_test_guests::MISBEHAVING_BUILDER,
+            idumb_test_guests::MISBEHAVING_VALIDATOR,
+            idumb_test_guests::NARROW_BUILDER,
+            NOT_AN_AGENT,
+        ];
+        let grant = |component: &[u8]| {
+            let digest = idumb_core::Digest::of(component);
+            format!(
+                "[[grant]]\nagent = \"any\"\ndigest = \"{digest}\"\nreads = [\"**\"]\n\
+                 writes = [\"**\"]\n"
+            )
+        };
+        let text: String = agents.into_iter().map(grant).collect();
+        // Other test binaries do the same at the same time.
+        let mut file = tempfile::NamedTempFile::new_in(&folder).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        file.persist(folder.join("grants.toml")).unwrap();
+        folder
+    });
+    &MADE
+}
+
+/// A file that begins as a component does, and is none.
+pub(crate) const NOT_AN_AGENT: &[u8] = b"\0asm\x01\0\0\0";
+
+/// The misbehaving builder, with this behind it as the section that declares a ceiling.
+pub(crate) fn declaring(toml: &str) -> Vec<u8> {
+    let name = "idumb:agent/ceiling";
+    let mut body = vec![u8::try_from(name.len()).unwrap()];
+    body.extend(name.bytes().chain(toml.bytes()));
+    // The length, in groups of seven bits.
+    let (low, high) = (body.len() & 0x7f, body.len() >> 7);
+    let length = [u8::try_from(low).unwrap() | 0x80, u8::try_from(high).unwrap()];
+    [idumb_test_guests::MISBEHAVING_BUILDER, &[0], &length, &body].concat()
 }
 
 /// How a process ended, for people.

@@ -4,6 +4,7 @@
 //! person can always make the run rest, and finds the terminal in order afterwards.
 
 mod answers;
+mod consents;
 mod display;
 mod elsewhere;
 mod interrupting;

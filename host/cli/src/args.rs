@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use idumb_core::{Attempt, Mode, RunId};
 
 pub(crate) use sandbox::{Afterwards, DirArg, SandboxCommand, SandboxRun};
-pub(crate) use value::ReportArg;
-use value::{duration, report};
+pub(crate) use value::{GrantArg, ReportArg};
+use value::{duration, grant, report};
 
 /// Runs other people's agents on your code, safely.
 ///
@@ -38,6 +38,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Execute the plan of a phase
     ExecutePhase(ExecutePhase),
+    /// What you let agents do that did not come with idumb
+    #[command(subcommand)]
+    Grants(GrantsCommand),
     /// Say what is wrong with a phase's plan, its agents and its grants, without running it
     Check(Check),
     /// Plans of other dialects
@@ -127,6 +130,30 @@ pub(crate) enum PlanCommand {
     Import(PlanImport),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantsCommand {
+    /// List what is kept, with what each is bound to
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take back what was allowed
+    Revoke(Revoke),
+}
+
+/// Takes back what you allowed; a run that needs it asks again. A run that goes on is not touched:
+/// `idumb cancel` ends it.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// Whose: the agent's name, or how its digest begins
+    #[arg(required_unless_present = "all")]
+    pub(crate) agent: Vec<String>,
+
+    /// Everything, of every project
+    #[arg(long, conflicts_with = "agent")]
+    pub(crate) all: bool,
+}
+
 /// Reads a plan of any dialect (docs/plan-format.md) and writes it as a `plan.toml`. Such a plan
 /// runs as it is, too: importing it is for going on with it in the native form.
 #[derive(Debug, Args)]
@@ -152,6 +179,10 @@ pub(crate) struct ExecutePhase {
     /// Show batches, agents, grants and reasons, and run no agent
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// With --dry-run: show all grants, reasons and criteria, and whole digests
+    #[arg(short, long, requires = "dry_run")]
+    pub(crate) verbose: bool,
 
     /// Run it on a copy that is thrown away, show what it would change, and apply nothing here
     #[arg(long, conflicts_with_all = ["dry_run", "scratch", "resume"])]
@@ -188,6 +219,9 @@ pub(crate) struct ExecutePhase {
     /// they come before those of `idumb.toml`
     #[arg(long, value_name = "FILE", env = "IDUMB_RULES")]
     pub(crate) rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
 
     /// Go on with the phase's paused, interrupted or failed run
     #[arg(long)]
@@ -241,6 +275,9 @@ pub(crate) struct Check {
 pub(crate) struct VerifyWork {
     /// The phase's number or name [default: that of the latest run]
     pub(crate) phase: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -380,6 +417,14 @@ pub(crate) struct Replay {
 
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GrantArgs {
+    /// Allow this agent what the plan gives it, at this start: its name, or `NAME=DIGEST` for one
+    /// component only; may be given more than once, or with commas
+    #[arg(long, value_name = "AGENT", value_delimiter = ',', value_parser = grant)]
+    pub(crate) grant: Vec<GrantArg>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Args)]

@@ -10,13 +10,15 @@ use std::path::Path;
 
 use anyhow::Result;
 use idumb_core::{
-    Declared, ErrorCode, Event, Input, Plan, Prerequisite, Run, RunConfig, RunId, Task, TaskId,
+    Declared, ErrorCode, Event, Input, Plan, Prerequisite, Refusal, Role, Run, RunConfig, RunId,
+    Task, TaskId,
 };
 use idumb_journal::{Journal, StateDir};
 use idumb_sandbox::Sandbox;
 use serde_json::json;
 
 use crate::args::{Check, Format};
+use crate::consent::{Asking, Standing};
 use crate::dry_run::undeclared;
 use crate::established::Established;
 use crate::execute::choose_phase;
@@ -25,7 +27,7 @@ use crate::project::Project;
 use crate::report::Paint;
 use crate::roster::Roster;
 use crate::settings::rules;
-use crate::text::{one_line, printable};
+use crate::text::{TASKS, counted, one_line, printable};
 use crate::{clock, compiled};
 
 /// From how many tasks on it is not looked for pairs that keep each other waiting.
@@ -104,6 +106,7 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
     let mut findings: Vec<Finding> = errors.iter().map(unavailable).collect();
     findings.extend(unmet(&established.prerequisites(&plan)));
     findings.extend(refused(&plan, &roster, policies)?);
+    findings.extend(unconsented(&project, &plan, &roster, &established)?);
     findings.extend(unfit(&project, &roster)?);
     for task in &plan.tasks {
         findings.extend(idle(task));
@@ -162,6 +165,10 @@ fn refused(
     let mut findings = Vec::new();
     while let Some(stamped) = run.poll_event() {
         if let Event::DelegationRefused { refused } = stamped.event {
+            // Nobody was asked yet: that is no mistake of the plan's.
+            if matches!(refused.why, Refusal::Unconsented { .. } | Refusal::BeyondConsent { .. }) {
+                continue;
+            }
             let finding =
                 Finding::new(Severity::Error(REFUSED), printable(&refused.why.to_string()));
             let finding = finding.help("ask for less in the plan, or change the policy");
@@ -169,6 +176,32 @@ fn refused(
         }
     }
     Ok(findings)
+}
+
+/// What a run would ask a person for, before it begins.
+fn unconsented(
+    project: &Project,
+    plan: &Plan,
+    roster: &Roster,
+    established: &Established,
+) -> Result<Vec<Finding>> {
+    let asking = Asking {
+        project: &project.root,
+        root: &project.root,
+        run: None,
+        plan,
+        roster,
+        established,
+        flags: &[],
+        roles: &Role::ALL,
+    };
+    let open = asking.standings()?.into_iter().filter(|standing| standing.needs);
+    let finding = |standing: Standing| {
+        let message = format!("a run asks you first: {}", standing.in_a_line());
+        let help = format!("where nobody can be asked: --grant {}", standing.agent.name);
+        Finding::new(Severity::Note, message).help(help)
+    };
+    Ok(open.map(finding).collect())
 }
 
 /// Agents that cannot take their roles.
@@ -281,16 +314,14 @@ fn counts(findings: &[Finding]) -> [usize; 3] {
     ]
 }
 
-/// `1 note`, `2 notes`.
-fn some(number: usize, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
-}
-
 fn text(plan: &Plan, findings: &[Finding]) -> String {
     let paint = Paint::for_stream(&std::io::stdout());
-    let mut out =
-        format!("Phase {}: {} tasks, plan {}\n", plan.phase, plan.tasks.len(), plan.digest);
+    let mut out = format!(
+        "Phase {}: {}, plan {}\n",
+        plan.phase,
+        counted(plan.tasks.len(), TASKS),
+        plan.digest
+    );
     for finding in findings {
         let code = finding.code.map_or(String::new(), |code| format!("[{code}]"));
         let head = match finding.severity {
@@ -305,11 +336,12 @@ fn text(plan: &Plan, findings: &[Finding]) -> String {
         }
     }
     let [errors, warnings, notes] = counts(findings);
-    let notes = some(notes, "note");
+    let notes = counted(notes, ("note", "notes"));
     let _ = match (errors, warnings) {
         (0, 0) => writeln!(out, "nothing is wrong with it ({notes})"),
         _ => {
-            let (errors, warnings) = (some(errors, "error"), some(warnings, "warning"));
+            let (errors, warnings) =
+                (counted(errors, ("error", "errors")), counted(warnings, ("warning", "warnings")));
             writeln!(out, "{errors}, {warnings}, {notes}")
         }
     };

@@ -3,15 +3,12 @@
 //! Invariant: never inside the project, nor around it: what lies there runs as the host, and
 //! the project is what agents change. Without such a place agents are compiled each time.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use idumb_sandbox::{Cache, CompileLimits, Compiler, CompilerProcess, Limits, Options};
 
 use crate::apart::apart;
-
-/// Names the folder; empty, there is none.
-const VARIABLE: &str = "IDUMB_CACHE_DIR";
+use crate::home::{COMPONENTS, Place};
 
 /// The command of this program that compiles one component; not for people.
 pub(crate) const COMPILE: &str = "compile-component";
@@ -49,11 +46,14 @@ fn this_program() -> PathBuf {
 /// Why a folder that the user named cannot be used is told; about the usual one there is
 /// nothing to be done, so nothing is said.
 fn cache(roots: &[&Path]) -> Option<Cache> {
-    let place = Place::of(|name| std::env::var_os(name))?;
+    let place = Place::here(COMPONENTS)?;
     match open(&place.folder, roots) {
         Ok(cache) => Some(cache),
         Err(why) if place.named => {
-            crate::tell(&format!("idumb: compiled agents are not kept, see {VARIABLE}: {why}"));
+            crate::tell(&format!(
+                "idumb: compiled agents are not kept, see {}: {why}",
+                COMPONENTS.variable
+            ));
             None
         }
         Err(_) => None,
@@ -62,28 +62,8 @@ fn cache(roots: &[&Path]) -> Option<Cache> {
 
 /// Where the cache is or would be; `None`: nowhere.
 pub(crate) fn place(roots: &[&Path]) -> Result<Option<PathBuf>, String> {
-    let Some(place) = Place::of(|name| std::env::var_os(name)) else { return Ok(None) };
+    let Some(place) = Place::here(COMPONENTS) else { return Ok(None) };
     open(&place.folder, roots).map(|_| Some(place.folder))
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    folder: PathBuf,
-    /// By the user, for this very purpose.
-    named: bool,
-}
-
-impl Place {
-    fn of(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        if let Some(folder) = variable(VARIABLE) {
-            let named = Self { folder: folder.into(), named: true };
-            return (!named.folder.as_os_str().is_empty()).then_some(named);
-        }
-        // As the XDG base directories are specified: what is not absolute does not count.
-        let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
-        Some(Self { folder: caches.join("idumb/components"), named: false })
-    }
 }
 
 fn open(folder: &Path, roots: &[&Path]) -> Result<Cache, String> {
@@ -99,30 +79,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-
-    fn place(variables: &[(&str, &str)]) -> Option<(PathBuf, bool)> {
-        let variable = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
-        };
-        Place::of(variable).map(|place| (place.folder, place.named))
-    }
-
-    #[test]
-    fn the_first_variable_that_names_a_place_counts() {
-        let all = [(VARIABLE, "/a"), ("XDG_CACHE_HOME", "/b"), ("HOME", "/c")];
-        assert_eq!(place(&all), Some(("/a".into(), true)));
-        assert_eq!(place(&all[1..]), Some(("/b/idumb/components".into(), false)));
-        assert_eq!(place(&all[2..]), Some(("/c/.cache/idumb/components".into(), false)));
-        assert_eq!(place(&[]), None);
-    }
-
-    #[test]
-    fn an_empty_variable_turns_it_off_and_relative_ones_do_not_count() {
-        assert_eq!(place(&[(VARIABLE, ""), ("HOME", "/c")]), None);
-        let relative = [("XDG_CACHE_HOME", "b"), ("HOME", "/c")];
-        assert_eq!(place(&relative), Some(("/c/.cache/idumb/components".into(), false)));
-        assert_eq!(place(&[("XDG_CACHE_HOME", ""), ("HOME", "c")]), None);
-    }
 
     fn project() -> (TempDir, PathBuf, PathBuf) {
         let folder = TempDir::new().unwrap();

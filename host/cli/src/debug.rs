@@ -18,7 +18,7 @@ use crate::clock::wall;
 use crate::fault::{DONE, Fault};
 use crate::look::Looked;
 use crate::report::{Paint, Scene, failure_block};
-use crate::text::{one_line, printable};
+use crate::text::{CRITERIA, counted, one_line, printable};
 
 /// What may be behind it, and what to do about that.
 struct Cause {
@@ -100,7 +100,9 @@ fn told(event: &Event, id: &TaskId) -> Option<String> {
         }
         Event::CandidateJudged { task, judgement, .. } if task == id => match judgement.verdict {
             Verdict::Pass => "its candidate passed".to_owned(),
-            _ => format!("its candidate did not pass: {} criteria", judgement.unmet.len()),
+            _ => {
+                format!("its candidate did not pass: {}", counted(judgement.unmet.len(), CRITERIA))
+            }
         },
         Event::AttemptFailed { task, attempt, trouble, .. } if task == id => {
             format!("attempt {attempt} came to nothing: {}", one_line(&trouble.to_string(), 160))

@@ -6,20 +6,24 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anyhow::Result;
-use idumb_core::{AgentBinding, Capability, Declared, PathGlob, Plan, Prerequisite, Task};
+use idumb_core::{
+    AgentBinding, Capability, CheckpointAt, Declared, PathGlob, Plan, Prerequisite, Role, Task,
+    is_protected,
+};
 use idumb_journal::{Journal, StateDir};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
+use crate::consent::{Asking, Standing};
 use crate::established::Established;
 use crate::execute::choose_phase;
 use crate::fault::DONE;
 use crate::project::Project;
 use crate::report::Paint;
-use crate::roster::{BUILT_IN, Roster};
+use crate::roster::Roster;
 use crate::settings::Settings;
-use crate::text::{one_line, printable};
+use crate::text::{CRITERIA, TASKS, counted, one_line, printable};
 
 /// Shows what a run would do.
 pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) -> Result<u8> {
@@ -37,64 +41,106 @@ pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) 
         let bound = (settings.rules.as_slice(), settings.policies.as_slice());
         Approved::of(&project.root, &plan, &roster.bindings(), bound)?.save(path)?;
     }
+    let standings = Asking {
+        project: &project.root,
+        root: &project.root,
+        run: None,
+        plan: &plan,
+        roster: &roster,
+        established: &established,
+        flags: &args.grants.grant,
+        roles: &Role::ALL,
+    }
+    .standings()?;
+    let shown = Shown { plan: &plan, roster: &roster, standings: &standings, settings };
     let out = match args.output.format {
-        Format::Text => text(&plan, &roster, &established, &prerequisites, settings),
-        Format::Jsonl => json_line(&plan, &roster, &prerequisites, settings),
+        Format::Text => shown.text(&established, &prerequisites, args.verbose),
+        Format::Jsonl => shown.json_line(&prerequisites),
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;
     Ok(DONE)
 }
 
-fn text(
-    plan: &Plan,
-    roster: &Roster,
-    established: &Established,
-    prerequisites: &[Prerequisite],
-    settings: &Settings,
-) -> String {
-    let paint = Paint::for_stream(&std::io::stdout());
-    let mut out = String::new();
-    let head = format!("Phase {}: {} tasks", plan.phase, plan.tasks.len());
-    let _ = writeln!(out, "{} — dry run, no agent runs", paint.strong(&head));
-    let _ = writeln!(out, "  goal: {}", one_line(&plan.goal, 200));
-    let _ = writeln!(out, "  plan: {}", plan.digest);
-    let (mode, size) = (settings.mode, settings.batch_size);
-    let timeout = idumb_core::duration_text(settings.timeouts.attempt_ms);
-    let _ = writeln!(out, "  mode: {mode}, at most {size} tasks in a batch, {timeout} per attempt");
-    for prerequisite in prerequisites {
-        let phase = printable(&prerequisite.phase);
-        let _ = match &prerequisite.completed_by {
-            Some(run) => writeln!(out, "  needs phase {phase}: completed by {run}"),
-            None => {
-                let unmet = paint.bad("not completed: the run would stop with E003");
-                writeln!(out, "  needs phase {phase}: {unmet}")
+/// What a dry run shows.
+struct Shown<'a> {
+    plan: &'a Plan,
+    roster: &'a Roster,
+    standings: &'a [Standing],
+    settings: &'a Settings,
+}
+
+impl Shown<'_> {
+    fn text(
+        &self,
+        established: &Established,
+        prerequisites: &[Prerequisite],
+        verbose: bool,
+    ) -> String {
+        let Self { plan, roster, settings, .. } = self;
+        let paint = Paint::for_stream(&std::io::stdout());
+        let mut out = String::new();
+        let head = format!("Phase {}: {}", plan.phase, counted(plan.tasks.len(), TASKS));
+        let _ = writeln!(out, "{} — dry run, no agent runs", paint.strong(&head));
+        let _ = writeln!(out, "  goal: {}", one_line(&plan.goal, 200));
+        let digest = if verbose { plan.digest.to_string() } else { plan.digest.short() };
+        let _ = writeln!(out, "  plan: {digest}");
+        let (mode, size) = (settings.mode, settings.batch_size);
+        let timeout = idumb_core::duration_text(settings.timeouts.attempt_ms);
+        let most = format!("at most {size} tasks in a batch, {timeout} per attempt");
+        let _ = writeln!(out, "  mode: {mode}, {most}");
+        for prerequisite in prerequisites {
+            let phase = printable(&prerequisite.phase);
+            let _ = match &prerequisite.completed_by {
+                Some(run) => writeln!(out, "  needs phase {phase}: completed by {run}"),
+                None => {
+                    let unmet = paint.bad("not completed: the run would stop with E003");
+                    writeln!(out, "  needs phase {phase}: {unmet}")
+                }
+            };
+        }
+        self.agent_lines(&mut out, verbose, paint);
+        let path: Vec<String> = plan.critical_path().iter().map(ToString::to_string).collect();
+        let _ = writeln!(out, "\n{}", paint.strong("Batches"));
+        let chain = counted(path.len(), TASKS);
+        let _ = writeln!(out, "  longest chain: {chain}: {}", shortened(&path));
+        for (index, batch) in plan.batches(size as usize).iter().enumerate() {
+            let _ = writeln!(out, "Batch {}", index + 1);
+            for task in batch.iter().filter_map(|id| plan.task(id)) {
+                task_lines(&mut out, task, roster, verbose, paint);
             }
-        };
+        }
+        let _ = writeln!(out, "\n{}", paint.strong("Afterwards"));
+        let (links, earlier) = (plan.links.len(), established.criteria.len());
+        let checker = roster.holder(Role::IntegrationChecker);
+        let links = counted(links, ("link", "links"));
+        let what = format!("{links} and {} of earlier phases", counted(earlier, CRITERIA));
+        let _ = writeln!(out, "  {checker} checks {what}");
+        let criteria: usize = plan.tasks.iter().map(|task| task.accept.len()).sum();
+        let verifier = roster.holder(Role::Verifier);
+        let criteria = counted(criteria, CRITERIA);
+        let _ = writeln!(out, "  {verifier} checks {criteria} again, on the real tree");
+        if !verbose {
+            let more = "-v shows what is read, each criterion, and whole digests";
+            let _ = writeln!(out, "\n{}", paint.dim(more));
+        }
+        out
     }
-    let _ = writeln!(out, "\n{}", paint.strong("Agents"));
-    for agent in roster.bindings() {
-        let source = printable(&agent.source);
-        let _ = writeln!(out, "  {:20} {:20} {} ({source})", agent.name, agent.role, agent.digest);
-        ceiling_lines(&mut out, &agent, paint);
-    }
-    let path: Vec<String> = plan.critical_path().iter().map(ToString::to_string).collect();
-    let _ = writeln!(out, "\n{}", paint.strong("Batches"));
-    let _ = writeln!(out, "  longest chain: {} tasks: {}", path.len(), shortened(&path));
-    for (index, batch) in plan.batches(settings.batch_size as usize).iter().enumerate() {
-        let _ = writeln!(out, "Batch {}", index + 1);
-        for task in batch.iter().filter_map(|id| plan.task(id)) {
-            task_lines(&mut out, task, roster, paint);
+
+    fn agent_lines(&self, out: &mut String, verbose: bool, paint: Paint) {
+        let _ = writeln!(out, "\n{}", paint.strong("Agents"));
+        for agent in self.roster.bindings() {
+            let (name, role, source) = (&agent.name, agent.role, printable(&agent.source));
+            let digest = if verbose { agent.digest.to_string() } else { agent.digest.short() };
+            let _ = writeln!(out, "  {name:20} {role:20} {digest} ({source})");
+            let standing = self.standings.iter().find(|one| one.agent.name == agent.name);
+            if let Some(standing) = standing {
+                let outlook = standing.outlook();
+                let outlook = if standing.needs { paint.odd(&outlook) } else { outlook };
+                let _ = writeln!(out, "    {outlook}");
+            }
+            ceiling_lines(out, &agent, paint);
         }
     }
-    let _ = writeln!(out, "\n{}", paint.strong("Afterwards"));
-    let (links, earlier) = (plan.links.len(), established.criteria.len());
-    let checker = roster.holder(idumb_core::Role::IntegrationChecker);
-    let _ =
-        writeln!(out, "  {checker} checks {links} links and {earlier} criteria of earlier phases");
-    let criteria: usize = plan.tasks.iter().map(|task| task.accept.len()).sum();
-    let verifier = roster.holder(idumb_core::Role::Verifier);
-    let _ = writeln!(out, "  {verifier} checks {criteria} criteria again, on the real tree");
-    out
 }
 
 /// A chain of tasks, without its middle if it is long.
@@ -110,7 +156,7 @@ fn shortened(path: &[String]) -> String {
 /// What an agent that is not ours declares that it may ever want.
 fn ceiling_lines(out: &mut String, agent: &AgentBinding, paint: Paint) {
     let Some(ceiling) = &agent.ceiling else {
-        if agent.source != BUILT_IN {
+        if agent.third_party {
             let _ = writeln!(out, "    declares no ceiling: what its tasks grant is what it gets");
         }
         return;
@@ -143,7 +189,8 @@ pub(crate) fn undeclared<'a>(
         .collect()
 }
 
-fn task_lines(out: &mut String, task: &Task, roster: &Roster, paint: Paint) {
+/// What a task changes, and who decides about it; what else it may do, if `verbose`.
+fn task_lines(out: &mut String, task: &Task, roster: &Roster, verbose: bool, paint: Paint) {
     let after = if task.depends_on.is_empty() {
         String::new()
     } else {
@@ -155,7 +202,13 @@ fn task_lines(out: &mut String, task: &Task, roster: &Roster, paint: Paint) {
     let _ = writeln!(out, "  {}: {title} — {agent}{}", task.id, paint.dim(&after));
     for (capability, globs) in [(Capability::Write, &task.writes), (Capability::Read, &task.reads)]
     {
-        for glob in globs {
+        // What steers tools or holds secrets is never a detail.
+        let shown = |glob: &&PathGlob| {
+            verbose
+                || capability == Capability::Write
+                || glob.as_literal().is_some_and(is_protected)
+        };
+        for glob in globs.iter().filter(shown) {
             let why = reasons(task, capability, glob).join(", ");
             let pattern = printable(glob.as_str());
             let _ = writeln!(out, "    {capability:5} {pattern:32} {}", paint.dim(&why));
@@ -170,13 +223,23 @@ fn task_lines(out: &mut String, task: &Task, roster: &Roster, paint: Paint) {
         let line = format!("to {capability} {pattern}: {agent} does not declare {beyond}");
         let _ = writeln!(out, "    {}", paint.bad(&line));
     }
-    for criterion in &task.accept {
-        let _ = writeln!(out, "    check {}", one_line(&criterion.text, 90));
+    if let Some(checkpoint) = &task.checkpoint {
+        let when = match checkpoint.at {
+            CheckpointAt::Before => "before it begins",
+            CheckpointAt::After => "once it is done",
+        };
+        let who = if checkpoint.human { "always" } else { "in interactive mode" };
+        let _ = writeln!(out, "    {}", paint.odd(&format!("asks a person {when}, {who}")));
+    }
+    let checked = task.accept.iter().filter(|criterion| verbose || criterion.is_judged());
+    for criterion in checked {
+        let who = if criterion.is_judged() { "a person judges:" } else { "check" };
+        let _ = writeln!(out, "    {who} {}", one_line(&criterion.text, 90));
     }
 }
 
 /// Why a task gets a grant: what in the plan needs it.
-fn reasons(task: &Task, capability: Capability, glob: &PathGlob) -> Vec<String> {
+pub(crate) fn reasons(task: &Task, capability: Capability, glob: &PathGlob) -> Vec<String> {
     let mut reasons = Vec::new();
     for (index, step) in task.steps.iter().enumerate() {
         let read = |key: &str| step.args.get(key).and_then(|value| value.as_str());
@@ -206,55 +269,62 @@ fn reasons(task: &Task, capability: Capability, glob: &PathGlob) -> Vec<String> 
     reasons
 }
 
-fn json_line(
-    plan: &Plan,
-    roster: &Roster,
-    prerequisites: &[Prerequisite],
-    settings: &Settings,
-) -> String {
-    let grant = |task: &Task, capability: Capability, glob: &PathGlob| {
-        json!({
-            "capability": capability,
-            "paths": glob.as_str(),
-            "reasons": reasons(task, capability, glob),
-        })
-    };
-    let beyond = |task: &Task| -> Vec<_> {
-        let undeclared = undeclared(task, roster).into_iter();
-        let one = |(capability, glob, declared): (Capability, &PathGlob, Declared)| {
-            let part = declared == Declared::Part;
-            json!({ "capability": capability, "paths": glob.as_str(), "declared_in_part": part })
-        };
-        undeclared.map(one).collect()
-    };
-    let tasks: Vec<_> = plan
-        .tasks
+impl Shown<'_> {
+    fn json_line(&self, prerequisites: &[Prerequisite]) -> String {
+        let Self { plan, roster, settings, .. } = self;
+        let tasks: Vec<Value> = plan.tasks.iter().map(|task| task_json(task, roster)).collect();
+        let line = json!({
+            "kind": "dry_run",
+            "version": 1,
+            "phase": plan.phase.to_string(),
+            "plan": plan.digest,
+            "mode": settings.mode,
+            "critical_path": plan.critical_path(),
+            "batches": plan.batches(settings.batch_size as usize),
+            "agents": roster.bindings(),
+            "consent": self.standings.iter().map(standing_json).collect::<Vec<_>>(),
+            "prerequisites": prerequisites,
+            "tasks": tasks,
+        });
+        format!("{line}\n")
+    }
+}
+
+/// What an agent needs a person's consent for, and whether somebody gave it.
+fn standing_json(standing: &Standing) -> Value {
+    let new: Vec<Value> = standing
+        .new
         .iter()
-        .map(|task| {
-            let writes = task.writes.iter().map(|glob| grant(task, Capability::Write, glob));
-            let reads = task.reads.iter().map(|glob| grant(task, Capability::Read, glob));
-            json!({
-                "id": task.id,
-                "title": task.title,
-                "agent": task.agent,
-                "depends_on": task.depends_on,
-                "grants": writes.chain(reads).collect::<Vec<_>>(),
-                "beyond_ceiling": beyond(task),
-                "criteria": task.accept.iter().map(|criterion| &criterion.text).collect::<Vec<_>>(),
-            })
-        })
+        .map(|(capability, glob)| json!({ "capability": capability, "paths": glob.as_str() }))
         .collect();
-    let line = json!({
-        "kind": "dry_run",
-        "version": 1,
-        "phase": plan.phase.to_string(),
-        "plan": plan.digest,
-        "mode": settings.mode,
-        "critical_path": plan.critical_path(),
-        "batches": plan.batches(settings.batch_size as usize),
-        "agents": roster.bindings(),
-        "prerequisites": prerequisites,
-        "tasks": tasks,
-    });
-    format!("{line}\n")
+    json!({
+        "agent": standing.agent.name,
+        "digest": standing.agent.digest,
+        "asks": standing.asked,
+        "needs_consent": standing.needs,
+        "new": new,
+    })
+}
+
+fn task_json(task: &Task, roster: &Roster) -> Value {
+    let grant = |capability: Capability, glob: &PathGlob| {
+        let reasons = reasons(task, capability, glob);
+        json!({ "capability": capability, "paths": glob.as_str(), "reasons": reasons })
+    };
+    let beyond = |(capability, glob, declared): (Capability, &PathGlob, Declared)| {
+        let part = declared == Declared::Part;
+        json!({ "capability": capability, "paths": glob.as_str(), "declared_in_part": part })
+    };
+    let writes = task.writes.iter().map(|glob| grant(Capability::Write, glob));
+    let reads = task.reads.iter().map(|glob| grant(Capability::Read, glob));
+    json!({
+        "id": task.id,
+        "title": task.title,
+        "agent": task.agent,
+        "depends_on": task.depends_on,
+        "grants": writes.chain(reads).collect::<Vec<_>>(),
+        "beyond_ceiling": undeclared(task, roster).into_iter().map(beyond).collect::<Vec<_>>(),
+        "checkpoint": task.checkpoint,
+        "criteria": task.accept.iter().map(|criterion| &criterion.text).collect::<Vec<_>>(),
+    })
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    AgentBinding, Control, Event, Input, Plan, Run, RunConfig, RunId, RunOutcome, Stamped,
-    WorkflowStep,
+    AgentBinding, Consent, Control, Event, Input, Mode, Plan, Role, Run, RunConfig, RunId,
+    RunOutcome, Stamped, WorkflowStep,
 };
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
 use crate::clock::Clock;
+use crate::consent::Asking;
 use crate::control::{self, Socket};
 use crate::driver::Driver;
 use crate::established::{Established, recorded_plan};
@@ -32,7 +33,7 @@ use crate::report::{self, Reporter};
 use crate::roster::Roster;
 use crate::settings::Settings;
 use crate::workshop::Workshop;
-use crate::{compiled, dry_run, scratch};
+use crate::{compiled, dry_run, prompt, scratch};
 
 /// How many of the agents' words may wait to be shown.
 const NOTICES: usize = 256;
@@ -47,6 +48,7 @@ pub(crate) fn execute_phase(
     if args.rehearse {
         return rehearse(&project, args, clock);
     }
+    let named = project.root.clone();
     if let Some(to) = &args.scratch
         && !args.dry_run
     {
@@ -54,7 +56,7 @@ pub(crate) fn execute_phase(
         say(args, &format!("working on a copy of the project: {}", root.display()));
         project = Project::open(Some(&root))?;
     }
-    execute_in(&project, args, clock)
+    execute_in(&project, &named, args, clock)
 }
 
 /// Runs the phase on a copy that goes when this returns, and shows what it changed there.
@@ -65,7 +67,7 @@ fn rehearse(project: &Project, args: &ExecutePhase, clock: Clock) -> Result<u8> 
     scratch::copy_state(&project.root, &root)?;
     say(args, "a rehearsal: what is changed is a copy, and goes with it");
     let copy = Project::open(Some(&root))?;
-    let status = execute_in(&copy, args, clock)?;
+    let status = execute_in(&copy, &project.root, args, clock)?;
     let shown = crate::args::Diff { output: args.output, ..Default::default() };
     // A run that changed nothing has no diff, and that is told by the run itself.
     match crate::diff::diff(Some(&root), &shown) {
@@ -76,8 +78,8 @@ fn rehearse(project: &Project, args: &ExecutePhase, clock: Clock) -> Result<u8> 
     Ok(status)
 }
 
-/// As [`execute_phase`], in the project that is meant.
-fn execute_in(project: &Project, args: &ExecutePhase, clock: Clock) -> Result<u8> {
+/// As [`execute_phase`], in the project that is meant; `named` is the one that the person named.
+fn execute_in(project: &Project, named: &Path, args: &ExecutePhase, clock: Clock) -> Result<u8> {
     let settings = Settings::of(args, project)?;
     if args.dry_run {
         return dry_run::show(project, args, &settings);
@@ -95,13 +97,13 @@ fn execute_in(project: &Project, args: &ExecutePhase, clock: Clock) -> Result<u8
     }
 
     let number = plan.phase.number;
-    in_folder(project, args, (settings, clock), plan, roster)
+    in_folder((project, named), args, (settings, clock), plan, roster)
         .map_err(|error| fault::let_down(error, number))
 }
 
 /// As [`execute_phase`], for what was read: from here on the project's state is written.
 fn in_folder(
-    project: &Project,
+    (project, named): (&Project, &Path),
     args: &ExecutePhase,
     (settings, clock): (Settings, Clock),
     plan: Plan,
@@ -114,7 +116,7 @@ fn in_folder(
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let opened = Opened { project, state: &state, lock: &lock, settings, clock };
+    let opened = Opened { project, named, state: &state, lock: &lock, settings, clock };
     let status = runtime.block_on(opened.execute(args, plan, roster));
     // A guest that does not yield, or a question nobody answers, must not keep the process.
     runtime.shutdown_background();
@@ -167,6 +169,8 @@ fn say(args: &ExecutePhase, text: &str) {
 /// A project whose state directory is ours.
 struct Opened<'a> {
     project: &'a Project,
+    /// The project that the person named: what runs may be a copy of it.
+    named: &'a Path,
     state: &'a StateDir,
     lock: &'a Lock,
     settings: Settings,
@@ -190,23 +194,23 @@ impl Opened<'_> {
         let start = self.start(args, &journal, latest.as_ref(), &plan, &bindings)?;
         let established = Established::before(&journal, &plan)?;
         let prerequisites = established.prerequisites(&plan);
-        let (run, recorder) = match start {
+        let id = match &start {
             Start::Nothing(text) => {
-                say(args, &text);
+                say(args, text);
                 return Ok(DONE);
             }
-            Start::Fresh => {
-                let id = journal.next_run_id(&plan.phase)?;
-                let run = Run::new(plan, self.settings.config(id, bindings));
-                (run, Recorder::new(journal))
-            }
+            Start::Fresh => journal.next_run_id(&plan.phase)?,
+            Start::Resume(recorded) => recorded.run.config().run.clone(),
+        };
+        let consents = self.consents(args, (&plan, &id), &roster, &established)?;
+        let config = RunConfig { consents, ..self.settings.config(id, bindings) };
+        let (run, recorder) = match start {
             Start::Resume(recorded) => {
-                let id = recorded.run.config().run.clone();
-                let config = self.settings.config(id, bindings);
                 let (mut run, recorder) = self.taken_up(journal, *recorded, plan, config)?;
                 run.resume(self.clock.now());
                 (run, recorder)
             }
+            _ => (Run::new(plan, config), Recorder::new(journal)),
         };
         let reporters = report::reporters(args.output.format, &args.report);
         let (mut driver, _socket) = self.driver(run, recorder, roster, established, reporters)?;
@@ -214,6 +218,30 @@ impl Opened<'_> {
         driver.run.handle(self.clock.now(), Input::Begin { prerequisites });
         driver.workshop.warm_up();
         driver.drive().await
+    }
+
+    /// What a person lets the run's agents do; asked for, if somebody is there.
+    fn consents(
+        &self,
+        args: &ExecutePhase,
+        (plan, run): (&Plan, &RunId),
+        roster: &Roster,
+        established: &Established,
+    ) -> Result<Vec<Consent>> {
+        let asking = Asking {
+            project: self.named,
+            root: &self.project.root,
+            // A rehearsal is not taken up again.
+            run: (!args.rehearse).then_some(run),
+            plan,
+            roster,
+            established,
+            flags: &args.grants.grant,
+            roles: &Role::ALL,
+        };
+        let text = args.output.format == Format::Text;
+        let attended = self.settings.mode == Mode::Interactive && prompt::is_attended();
+        asking.settle(text && attended)
     }
 
     /// The recorded run, bound to the plan and the agents as they are now.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use idumb_core::{
-    AccessRecord, Actor, Bounds, Control, Event, Grants, Moment, Plan, Prompt, Run, RunConfig,
-    RunOutcome, Scope, Stamped, TaskId,
+    AccessRecord, Actor, Bounds, Consent, Control, Event, Given, Grants, Moment, Plan, Prompt, Run,
+    RunConfig, RunOutcome, Scope, Stamped, TaskId,
 };
 use idumb_journal::{Journal, Reading, RunRow, StateDir};
 use serde_json::json;
@@ -374,6 +374,9 @@ fn bare(event: &Event) -> String {
 fn grants(event: &Event) -> String {
     let line = |from: Actor, to: String, what: String| format!("{from} -> {to}: {what}\n");
     match event {
+        Event::RunStarted { config, .. } | Event::RunResumed { config } => {
+            config.consents.iter().map(consent_line).collect()
+        }
         Event::Delegated { from, to, scope } => line(*from, to.to_string(), scope_text(scope)),
         Event::DelegationRefused { refused } => {
             let task = refused.task.as_ref().map_or_else(String::new, |task| format!(" ({task})"));
@@ -395,6 +398,21 @@ fn grants(event: &Event) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// What a person let an agent do.
+fn consent_line(consent: &Consent) -> String {
+    let (agent, digest) = (printable(&consent.agent), consent.digest.short());
+    let how = match &consent.given {
+        Given::Once => "once".to_owned(),
+        Given::Run => "for this run".to_owned(),
+        Given::Always => "always".to_owned(),
+        Given::Flag => "by --grant".to_owned(),
+        Given::Before { digest } => format!("as {} before it", digest.short()),
+    };
+    let Bounds { reads, writes } = &consent.most;
+    let (reads, writes) = (globs_text(reads), globs_text(writes));
+    format!("user allows {agent} ({digest}) {how}: reads {reads}; writes {writes}\n")
 }
 
 fn globs_text(globs: &[idumb_core::PathGlob]) -> String {

@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod command;
 mod compiled;
+mod consent;
 mod control;
 mod debug;
 mod desk;
@@ -21,6 +22,8 @@ mod established;
 mod execute;
 mod fail_point;
 mod fault;
+mod grants;
+mod home;
 mod import;
 mod init;
 mod look;
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         | Command::Cancel(_)
         | Command::Answer(_)
         | Command::Plan(_)
+        | Command::Grants(_)
         | Command::Init(_)
         | Command::Doctor
         | Command::Schema { .. }
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
         Command::Plan(args::PlanCommand::Import(args)) => import::import(project, args),
+        Command::Grants(args) => grants::grants(args),
         Command::Init(args) => init::init(project, args),
         Command::Doctor => doctor::doctor(project),
         Command::Schema { of } => schema(*of),

@@ -117,13 +117,53 @@ fn question(prompt: &Prompt, paint: Paint) -> String {
     };
     let question: Vec<String> = lines(&prompt.question).collect();
     let mut text = format!("\n{} {whose}{}\n", paint.odd("?"), question.join("\n  "));
-    for (number, (id, says)) in prompt.options.iter().enumerate() {
-        let says: Vec<String> = lines(says).collect();
-        let (id, says) = (paint.strong(&printable(id)), says.join(" "));
-        text.push_str(&format!("  {}) {id}: {says}\n", number + 1));
-    }
+    text.push_str(&listed(&prompt.options, paint));
     text.push_str(&wanted(prompt));
     text
+}
+
+fn listed(options: &[(String, String)], paint: Paint) -> String {
+    let one = |(number, (id, says)): (usize, &(String, String))| {
+        let says: Vec<String> = lines(says).collect();
+        let (id, says) = (paint.strong(&printable(id)), says.join(" "));
+        format!("  {}) {id}: {says}\n", number + 1)
+    };
+    options.iter().enumerate().map(one).collect()
+}
+
+/// The option that a line means, by number, by name or by how its name begins.
+fn chosen<'a>(options: &'a [(String, String)], line: &str) -> Option<&'a String> {
+    let by_number = line.parse::<usize>().ok().and_then(|n| options.get(n.checked_sub(1)?));
+    let by_name = || {
+        let mut fits = options.iter().filter(|(id, _)| !line.is_empty() && id.starts_with(line));
+        let exact = options.iter().find(|(id, _)| id == line);
+        exact.or_else(|| fits.next().filter(|_| fits.next().is_none()))
+    };
+    by_number.or_else(by_name).map(|(id, _)| id)
+}
+
+fn none_of(line: &str) -> &'static str {
+    if line.is_empty() { "" } else { "  that is none of them\n" }
+}
+
+/// Shows a question before a run, and waits for one of its options, by id; `None`: the input ended.
+pub(crate) fn ask_now(question: &str, options: &[(String, String)]) -> Option<String> {
+    let paint = Paint::for_stream(&std::io::stderr());
+    let wanted = format!("  choose 1-{} or a name: ", options.len());
+    forget_typed();
+    show(&format!("{question}{}{wanted}", listed(options, paint)));
+    loop {
+        let mut line = String::new();
+        if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) {
+            show("\n");
+            return None;
+        }
+        let line = line.trim();
+        if let Some(choice) = chosen(options, line) {
+            return Some(choice.clone());
+        }
+        show(&format!("{}{wanted}", none_of(line)));
+    }
 }
 
 fn wanted(prompt: &Prompt) -> String {
@@ -138,18 +178,8 @@ impl Asking {
             let note = (!line.is_empty()).then(|| line.to_owned());
             return Said::Chosen(choice, note);
         }
-        let options = &self.prompt.options;
-        let by_number = line.parse::<usize>().ok().and_then(|n| options.get(n.checked_sub(1)?));
-        let by_name = || {
-            let mut fits =
-                options.iter().filter(|(id, _)| !line.is_empty() && id.starts_with(line));
-            let exact = options.iter().find(|(id, _)| id == line);
-            exact.or_else(|| fits.next().filter(|_| fits.next().is_none()))
-        };
-        let Some((choice, _)) = by_number.or_else(by_name) else {
-            let why =
-                if line.is_empty() { String::new() } else { "  that is none of them\n".into() };
-            return Said::More(format!("{why}{}", wanted(&self.prompt)));
+        let Some(choice) = chosen(&self.prompt.options, line) else {
+            return Said::More(format!("{}{}", none_of(line), wanted(&self.prompt)));
         };
         if self.takes_note(choice) {
             self.chosen = Some(choice.clone());

@@ -78,6 +78,7 @@ impl Roster {
             return Ok(());
         }
         let built_in = idumb_builtin::ALL.iter().find(|agent| agent.name == name);
+        let third_party = config.agents.contains_key(name);
         let (component, source, found) = match (config.agents.get(name), built_in) {
             (Some(agent), _) => {
                 (read_component(root, name, agent)?, agent.path.clone(), agent.role)
@@ -96,7 +97,8 @@ impl Roster {
         let digest = Digest::of(&component);
         let ceiling =
             declared_ceiling(&component).map_err(|bad| bad_ceiling(name, &source, &bad))?;
-        let binding = AgentBinding { name: name.to_owned(), role, digest, source, ceiling };
+        let binding =
+            AgentBinding { name: name.to_owned(), role, digest, source, third_party, ceiling };
         let entry = Entry { binding, component, agent: Arc::default() };
         self.entries.insert(name.to_owned(), entry);
         Ok(())

@@ -39,6 +39,17 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
     format!("{cut}…")
 }
 
+/// A number of things: what one is called, or several.
+pub(crate) fn counted(number: usize, (one, more): (&str, &str)) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
+}
+
+/// What criteria are called.
+pub(crate) const CRITERIA: (&str, &str) = ("criterion", "criteria");
+
+/// What tasks are called.
+pub(crate) const TASKS: (&str, &str) = ("task", "tasks");
+
 fn is_formatting(c: char) -> bool {
     matches!(
         c,

@@ -20,6 +20,7 @@ use idumb_sandbox::{CallOptions, Context, Sandbox, Stop};
 use serde_json::json;
 
 use crate::args::{Format, VerifyWork};
+use crate::consent::Asking;
 use crate::desk::QuietDesk;
 use crate::established::{Established, recheckable, recorded_plan};
 use crate::fault::{DONE, Fault, PAUSED};
@@ -28,7 +29,7 @@ use crate::report::Paint;
 use crate::roster::Roster;
 use crate::text::{one_line, printable};
 use crate::workshop::came_to;
-use crate::{compiled, record};
+use crate::{compiled, prompt, record};
 
 /// Exit status: something does not hold, as for E005.
 const FAILED: u8 = 14;
@@ -107,6 +108,17 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
         return Err(Fault::usage(message).hint("give the tasks criteria that do").into());
     }
     let roster = Roster::of(&project.root, &project.config, &done)?;
+    let asking = Asking {
+        project: &project.root,
+        root: &project.root,
+        run: Some(&row.run),
+        plan: &done,
+        roster: &roster,
+        established: &established,
+        flags: &args.grants.grant,
+        roles: &[Role::Verifier, Role::IntegrationChecker],
+    };
+    asking.settle(args.output.format == Format::Text && prompt::is_attended())?;
     let context = Context {
         run: row.run.clone(),
         phase: plan.phase.clone(),

@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use idumb_core::Digest;
+
 /// A report in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReportArg {
@@ -17,6 +19,26 @@ pub(super) fn report(text: &str) -> Result<ReportArg, String> {
         Some(("junit", path)) if !path.is_empty() => Ok(ReportArg::Junit(path.into())),
         Some(("md", path)) if !path.is_empty() => Ok(ReportArg::Markdown(path.into())),
         _ => Err("write it like `junit=report.xml` or `md=report.md`".to_owned()),
+    }
+}
+
+/// An agent that is allowed what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GrantArg {
+    pub(crate) agent: String,
+    /// The only component that is meant, if given.
+    pub(crate) digest: Option<Digest>,
+}
+
+pub(super) fn grant(text: &str) -> Result<GrantArg, String> {
+    let how = "write it like `writer` or `writer=blake3:…`, with the whole digest";
+    let (agent, digest) = match text.split_once('=') {
+        Some((agent, digest)) => (agent, Some(digest.parse().map_err(|_| how.to_owned())?)),
+        None => (text, None),
+    };
+    match agent {
+        "" => Err(how.to_owned()),
+        agent => Ok(GrantArg { agent: agent.to_owned(), digest }),
     }
 }
 
@@ -41,6 +63,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grant_names_an_agent_and_perhaps_its_component() {
+        let digest = Digest::of(b"it");
+        let named = |digest| Ok(GrantArg { agent: "writer".into(), digest });
+        assert_eq!(grant("writer"), named(None));
+        assert_eq!(grant(&format!("writer={digest}")), named(Some(digest)));
+        for text in ["", "=", "writer=", "writer=blake3:12", &format!("={digest}")] {
+            assert!(grant(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

@@ -11,7 +11,7 @@ use idumb_core::{
 
 use crate::report::progress::title;
 use crate::report::{Notice, Paint, Reporter, Scene, limit_texts, progress_block, tool_texts};
-use crate::text::{one_line, printable};
+use crate::text::{TASKS, counted, one_line, printable};
 
 /// Prints to standard error.
 pub(crate) struct Plain {
@@ -89,8 +89,9 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
     let plan = scene.plan;
     Some(match &stamped.event {
         Event::RunStarted { phase, tasks, config, goal, .. } => format!(
-            "{}: {tasks} tasks, {} mode\n  goal: {}",
+            "{}: {}, {} mode\n  goal: {}",
             paint.strong(&format!("Phase {phase}, run {}", config.run)),
+            counted(*tasks as usize, TASKS),
             config.mode,
             one_line(goal, 200)
         ),

@@ -10,7 +10,7 @@ use idumb_core::{Event, RunOutcome, Stamped, TaskState, duration_text};
 
 use crate::driver::how_to_answer;
 use crate::report::{Granted, Paint, Reporter, Scene, failure_block, progress_block};
-use crate::text::printable;
+use crate::text::{CRITERIA, counted, printable};
 
 /// How many failures are told in full.
 const MOST_FAILURES: usize = 20;
@@ -104,11 +104,11 @@ impl Summary {
             scene.state.integrations.iter().flat_map(|integration| &integration.paths).collect();
         let _ = writeln!(
             out,
-            "  {} attempts in {} batches, {} paths changed, {} criteria passed",
-            self.attempts,
-            scene.state.batches,
-            paths.len(),
-            self.checked
+            "  {} in {}, {} changed, {} passed",
+            counted(self.attempts as usize, ("attempt", "attempts")),
+            counted(scene.state.batches as usize, ("batch", "batches")),
+            counted(paths.len(), ("path", "paths")),
+            counted(self.checked as usize, CRITERIA),
         );
         let counts = [
             (skipped, "tasks skipped"),

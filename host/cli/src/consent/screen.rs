@@ -1,0 +1,164 @@
+//! The one screen before a run: what each agent asks for, and why.
+//!
+//! Invariant: what is protected or new stands first and is never left out; the words of others are
+//! made safe, and stand where they cannot be taken for the host's.
+
+use std::fmt::Write as _;
+
+use idumb_core::{Capability, PathGlob, Role, is_protected};
+
+use super::{Asking, Standing};
+use crate::dry_run::reasons;
+use crate::report::Paint;
+use crate::text::{one_line, printable};
+
+/// How many patterns are listed of one agent, but for those that must be seen.
+const MOST: usize = 20;
+
+/// How many tasks are named as the reason.
+const MOST_TASKS: usize = 4;
+
+/// What a person may choose, and what each means.
+pub(super) fn options(has_run: bool, keeps: bool) -> Vec<(String, String)> {
+    let option = |id: &str, says: String| (id.to_owned(), says);
+    let mut options = vec![option("once", "now; ask again when the run is taken up again".into())];
+    if keeps {
+        if has_run {
+            let says = "in this run, however often it is taken up again";
+            options.push(option("run", says.into()));
+        }
+        let says = "in this project; ask again only when more is asked for (see `idumb grants`)";
+        options.push(option("always", says.into()));
+    }
+    options.push(option("deny", "run nothing".into()));
+    options
+}
+
+/// Everything that a person is asked to allow.
+pub(super) fn question(asking: &Asking<'_>, open: &[Standing]) -> String {
+    let paint = Paint::for_stream(&std::io::stderr());
+    let phase = &asking.plan.phase;
+    let mut out = format!("\n{} Before phase {phase} runs: may this be done?\n", paint.odd("?"));
+    for standing in open {
+        agent(&mut out, asking, standing, paint);
+    }
+    out.push('\n');
+    out
+}
+
+fn agent(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Paint) {
+    let agent = &standing.agent;
+    let (name, role, digest) = (paint.strong(&agent.name), agent.role, agent.digest.short());
+    let source = printable(&agent.source);
+    if agent.third_party {
+        let _ = writeln!(out, "\n  {name}, a {role} of others ({source}, {digest}), asks");
+    } else {
+        let _ = writeln!(out, "\n  {name}, which came with idumb, is told to use protected names");
+    }
+    let mut all: Vec<(Capability, &PathGlob)> = standing.all().collect();
+    let known = standing.before.is_some();
+    let must_be_seen = |(capability, glob): &(Capability, &PathGlob)| {
+        is_named(glob) || (known && standing.is_new(*capability, glob))
+    };
+    all.sort_by_key(|ask| (!is_named(ask.1), !must_be_seen(ask)));
+    let shown = all.iter().filter(|ask| must_be_seen(ask)).count().max(MOST);
+    for (capability, glob) in all.iter().take(shown) {
+        let why = why(asking, standing, *capability, glob);
+        let mark = if known && standing.is_new(*capability, glob) { "+" } else { " " };
+        let pattern = printable(glob.as_str());
+        let note = if is_named(glob) { paint.bad(" protected") } else { String::new() };
+        let line = format!("  {mark} to {capability:5} {pattern:28}{note}  ");
+        let _ = writeln!(out, "{line}{}", paint.dim(&why));
+    }
+    if all.is_empty() {
+        let _ = writeln!(out, "    for no file at all, only to take part");
+    }
+    if all.len() > shown {
+        let number = asking.plan.phase.number;
+        let _ = writeln!(
+            out,
+            "    and {} more of these; all of them: idumb execute-phase {number} --dry-run -v",
+            all.len() - shown
+        );
+    }
+    if let Some(before) = &standing.before {
+        let when = before.given.map_or(String::new(), |at| format!(" on {}", at.strftime("%F")));
+        let what = match before.digest == agent.digest {
+            true => "less of it".to_owned(),
+            false => format!("another file, {}", before.digest.short()),
+        };
+        let _ = writeln!(out, "    you allowed {what}{when}; what is new has a +");
+    }
+    words(out, standing, paint);
+}
+
+/// What its author says that it may want, and what for.
+fn words(out: &mut String, standing: &Standing, paint: Paint) {
+    let agent = &standing.agent;
+    let Some(ceiling) = &agent.ceiling else {
+        if agent.third_party {
+            let _ = writeln!(out, "    its author says nothing about what it wants, and why");
+        }
+        return;
+    };
+    for (capability, want) in ceiling.wants().take(MOST) {
+        let paths: Vec<String> = want.paths.iter().map(|glob| printable(glob.as_str())).collect();
+        let why = one_line(&want.why, 120);
+        let line = format!("its author says, to {capability} {}: {why}", paths.join(" "));
+        let _ = writeln!(out, "    {}", paint.dim(&line));
+    }
+}
+
+/// What of the plan it is for.
+fn why(
+    asking: &Asking<'_>,
+    standing: &Standing,
+    capability: Capability,
+    glob: &PathGlob,
+) -> String {
+    match standing.agent.role {
+        Role::Builder => {}
+        Role::Validator => return "to judge what the tasks make".to_owned(),
+        Role::Verifier => return "to check the finished phase".to_owned(),
+        Role::IntegrationChecker => return "to check it against other phases".to_owned(),
+    }
+    let wants = |task: &&idumb_core::Task| {
+        let globs = match capability {
+            Capability::Write => &task.writes,
+            Capability::Read => &task.reads,
+        };
+        task.agent == standing.agent.name && globs.contains(glob)
+    };
+    let tasks: Vec<&idumb_core::Task> = asking.plan.tasks.iter().filter(wants).collect();
+    let mut names: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
+    let more = names.len().saturating_sub(MOST_TASKS);
+    names.truncate(MOST_TASKS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let mut because: Vec<String> = Vec::new();
+    for reason in tasks.iter().take(MOST).flat_map(|task| reasons(task, capability, glob)) {
+        if !because.contains(&reason) {
+            because.push(reason);
+        }
+    }
+    format!("{}{more}: {}", names.join(", "), because.join(", "))
+}
+
+fn is_named(glob: &PathGlob) -> bool {
+    glob.as_literal().is_some_and(is_protected)
+}
+
+/// What one agent lacks, in a line.
+pub(super) fn in_a_line(standing: &Standing) -> String {
+    let agent = &standing.agent;
+    let lacking: Vec<String> = standing
+        .new
+        .iter()
+        .take(MOST_TASKS)
+        .map(|(capability, glob)| format!("to {capability} `{}`", printable(glob.as_str())))
+        .collect();
+    let more = standing.new.len().saturating_sub(MOST_TASKS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = if lacking.is_empty() { "to take part".to_owned() } else { lacking.join(", ") };
+    let of = if agent.third_party { "agent" } else { "the built-in" };
+    format!("{of} `{}` ({}) asks {what}{more}", agent.name, agent.digest.short())
+}
