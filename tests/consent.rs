@@ -157,10 +157,11 @@ fn what_is_kept_is_listed_and_revoked() {
     for text in ["evil", "in every project", "may write out/**", "may read  src/**", &digest()] {
         assert!(listed.contains(text), "{text}: {listed}");
     }
-    let line = stranger.idumb(&["grants", "list", "--format=jsonl"]).stdout;
-    let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
-    assert_eq!((&line["kind"], &line["version"]), (&"grant".into(), &1.into()));
-    assert_eq!(line["writes"][0], "out/**");
+    let listed = stranger.idumb(&["grants", "list", "--format=json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap();
+    let head = (&listed["format"], &listed["version"]);
+    assert_eq!(head, (&"idumb-grants".into(), &1.into()));
+    assert_eq!(listed["items"][0]["writes"][0], "out/**");
     let slip = stranger.idumb(&["grants", "revoke", "evli"]);
     assert_eq!(slip.status.code(), Some(2), "{}", told(&slip));
     assert!(told(&slip).contains("did you mean `evil`?"), "{}", told(&slip));

@@ -88,7 +88,7 @@ fn the_doctor_says_what_is_there_and_what_is_not() {
 #[test]
 fn a_schema_is_printed_for_each_kind_of_file() {
     let place = Place::new();
-    for of in ["plan", "config", "rules", "events"] {
+    for of in ["plan", "config", "rules", "settings", "events"] {
         let output = place.run(&["schema", of]);
         assert_eq!(output.status.code(), Some(0), "{}", told(&output));
         let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

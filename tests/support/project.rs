@@ -18,6 +18,7 @@ pub(crate) struct Project {
     pub(crate) temporary: tempfile::TempDir,
 }
 
+#[allow(dead_code, reason = "each test binary uses its part")]
 impl Project {
     /// Makes one with this plan, and this in `idumb.toml` beside the agent.
     pub(crate) fn with(plan: &str, config: &str) -> Self {
@@ -57,7 +58,8 @@ impl Project {
         assert!(output.status.success() || none, "{}", told(&output));
         let text = String::from_utf8(output.stdout).unwrap();
         let event = |line: &str| serde_json::from_str::<Value>(line).unwrap();
-        // An error would be a line too.
-        text.lines().map(event).filter(|event| event["kind"] != "error").collect()
+        // What the format is called, and an error, are lines too.
+        let is_event = |event: &Value| event["kind"] != "error" && event["kind"] != "format";
+        text.lines().map(event).filter(is_event).collect()
     }
 }

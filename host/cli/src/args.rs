@@ -37,7 +37,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Execute the plan of a phase
-    ExecutePhase(ExecutePhase),
+    ExecutePhase(Box<ExecutePhase>),
     /// What you let agents do that did not come with idumb
     #[command(subcommand)]
     Grants(GrantsCommand),
@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Make a project: `idumb.toml` and a first phase that runs as it is
     Init(Init),
     /// Say what this machine can and cannot do, each with its fix
-    Doctor,
+    Doctor(Doctor),
     /// Print a JSON Schema, for editors and programs
     Schema {
         /// Of what
@@ -102,6 +102,51 @@ pub(crate) struct Init {
     /// Write command files for this tool too, so that `/idumb:execute-phase` works there
     #[arg(long, value_enum)]
     pub(crate) host: Option<AgentHost>,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+impl Command {
+    /// How its results are to be printed.
+    pub(crate) fn format(&self) -> Format {
+        let output = match self {
+            Self::ExecutePhase(args) => args.output,
+            Self::Check(args) => args.output,
+            Self::Plan(PlanCommand::Import(args)) => args.output,
+            Self::VerifyWork(args) => args.output,
+            Self::Status(args) => args.output,
+            Self::Pause(args) => args.output,
+            Self::Cancel(args) => args.output,
+            Self::Answer(args) => args.output,
+            Self::Log(args) => args.output,
+            Self::Debug(args) => args.output,
+            Self::Diff(args) => args.output,
+            Self::Replay(args) => args.output,
+            Self::Grants(GrantsCommand::List { output }) => *output,
+            Self::Grants(GrantsCommand::Revoke(args)) => args.output,
+            Self::Init(args) => args.output,
+            Self::Doctor(args) => args.output,
+            // A schema is JSON, and what the others print is for shells, or the command's own.
+            Self::Schema { .. }
+            | Self::Completions { .. }
+            | Self::Man { .. }
+            | Self::Sandbox(_) => Output::default(),
+        };
+        output.format
+    }
+}
+
+/// Looks at the machine and at the project, if there is one. Changes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 everything needed is there, 2 nothing can run like this.")]
+pub(crate) struct Doctor {
+    /// Show each setting instead, and where it came from
+    #[arg(long)]
+    pub(crate) config: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// What there is a schema of.
@@ -113,6 +158,8 @@ pub(crate) enum SchemaArg {
     Config,
     /// A rules file, as for --rules
     Rules,
+    /// Your own settings, `config.toml`
+    Settings,
     /// The lines of --format=jsonl, and of `idumb log`
     Events,
 }
@@ -152,6 +199,9 @@ pub(crate) struct Revoke {
     /// Everything, of every project
     #[arg(long, conflicts_with = "agent")]
     pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// Reads a plan of any dialect (docs/plan-format.md) and writes it as a `plan.toml`. Such a plan
@@ -164,6 +214,9 @@ pub(crate) struct PlanImport {
     /// Print it instead
     #[arg(long)]
     pub(crate) stdout: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -292,15 +345,8 @@ pub(crate) struct Status {
     #[arg(long)]
     pub(crate) wait: bool,
 
-    /// How to print: text for people, or one JSON object for programs
-    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
-    pub(crate) format: StatusFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StatusFormat {
-    Text,
-    Json,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -311,12 +357,18 @@ pub(crate) struct Pause {
     /// Stop what is under way at once; it runs again after --resume
     #[arg(long)]
     pub(crate) now: bool,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// The run, such as `phase-1-r2` [default: the latest]
     pub(crate) run: Option<RunId>,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -334,6 +386,9 @@ pub(crate) struct Answer {
     /// A word to the agent, for choices that have it try again
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -429,15 +484,19 @@ pub(crate) struct GrantArgs {
 
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Output {
-    /// How to print: text for people, or one JSON object a line for programs
+    /// How to print: `text` for people; for programs `json`, one value, or `jsonl`, an object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
+    /// For people
     #[default]
     Text,
+    /// One JSON value, when it is done
+    Json,
+    /// One JSON object a line, as it happens
     Jsonl,
 }
 

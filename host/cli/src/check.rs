@@ -117,7 +117,7 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
     findings.sort_by_key(|finding| finding.severity.rank());
     let out = match args.output.format {
         Format::Text => text(&plan, &findings),
-        Format::Jsonl => json_line(&plan, &findings),
+        Format::Json | Format::Jsonl => json_line(&plan, &findings),
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;
     let status = findings.iter().find_map(|finding| match finding.severity {
@@ -206,7 +206,7 @@ fn unconsented(
 
 /// Agents that cannot take their roles.
 fn unfit(project: &Project, roster: &Roster) -> Result<Vec<Finding>> {
-    let options = compiled::options(&project.config.limits, 1, &[&project.root]);
+    let options = compiled::options(&project.limits(), 1, &[&project.root]);
     let sandbox = Sandbox::with(options)?;
     let finding = |(agent, refused): (&idumb_core::AgentBinding, idumb_sandbox::Refused)| {
         let (name, source) = (&agent.name, printable(&agent.source));

@@ -11,12 +11,13 @@ use idumb_core::{
     Denial, Event, FailureKind, Moment, Other, Parking, Run, TaskId, TaskRecord, TaskState,
     Trouble, Verdict,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Debug, Format};
 use crate::clock::wall;
 use crate::fault::{DONE, Fault};
 use crate::look::Looked;
+use crate::output::Objects;
 use crate::report::{Paint, Scene, failure_block};
 use crate::text::{CRITERIA, counted, one_line, printable};
 
@@ -39,6 +40,8 @@ pub(crate) fn debug(project: Option<&Path>, args: &Debug) -> Result<u8> {
     let events = looked.events(0).map_err(|error| coded("D004", error))?;
     let scene = Scene::new(&run, Moment { at: wall(), up: 0 });
     let mut out = String::new();
+    let mut objects = Objects::new(args.output.format, "debug");
+    objects.begin()?;
     let paint = Paint::for_stream(&std::io::stdout());
     for id in tasks {
         let Some(record) = run.state().task(&id) else { continue };
@@ -47,10 +50,13 @@ pub(crate) fn debug(project: Option<&Path>, args: &Debug) -> Result<u8> {
         let history: Vec<String> = history.collect();
         match args.output.format {
             Format::Text => text(&mut out, &scene, (&id, record), &history, &causes, paint),
-            Format::Jsonl => json_line(&mut out, &run, (&id, record), &history, &causes),
+            Format::Json | Format::Jsonl => {
+                objects.print(&as_json(&run, (&id, record), &history, &causes))?;
+            }
         }
     }
     std::io::stdout().lock().write_all(out.as_bytes())?;
+    objects.end()?;
     Ok(DONE)
 }
 
@@ -244,25 +250,21 @@ fn text(
     }
 }
 
-fn json_line(
-    out: &mut String,
+fn as_json(
     run: &Run,
     (id, record): (&TaskId, &TaskRecord),
     history: &[String],
     causes: &[Cause],
-) {
+) -> Value {
     let latest = record.latest.as_deref();
     let causes: Vec<_> =
         causes.iter().map(|cause| json!({ "cause": cause.what, "next": cause.next })).collect();
-    let line = json!({
-        "kind": "debug",
-        "version": 1,
+    json!({
         "run": run.config().run,
         "task": id,
         "trouble": record.trouble(),
         "examination": latest.and_then(|latest| latest.examination.as_ref()),
         "history": history,
         "likely_causes": causes,
-    });
-    let _ = writeln!(out, "{line}");
+    })
 }

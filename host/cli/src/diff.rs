@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::args::{Diff, Format};
 use crate::established::recorded_plan;
 use crate::fault::{DONE, Fault, INTERNAL};
+use crate::output::Objects;
 use crate::project::Project;
 use crate::record::recorded_events;
 use crate::report::Paint;
@@ -59,14 +60,20 @@ pub(crate) fn diff(project: Option<&Path>, args: &Diff) -> Result<u8> {
     })?;
     let look = Look { base: &base, blobs: &blobs };
     let mut gone = 0;
+    let mut objects = Objects::new(args.output.format, "changes");
+    objects.begin()?;
     for left in chosen {
         let change_set = change_set(&blobs, left.sealed.change_set);
         let change_set = change_set.map_err(|error| lost(left, &error))?;
         gone += match args.output.format {
-            Format::Jsonl => left.objects(&row.run, &change_set, (!args.stat).then_some(&look))?,
             Format::Text => left.text(&row.run, &change_set, (!args.stat).then_some(&look))?,
+            Format::Json | Format::Jsonl => {
+                let look = (!args.stat).then_some(&look);
+                left.objects(&row.run, &change_set, look, &mut objects)?
+            }
         };
     }
+    objects.end()?;
     if gone == 0 {
         return Ok(DONE);
     }
@@ -264,8 +271,8 @@ impl Left<'_> {
         run: &RunId,
         change_set: &ChangeSet,
         look: Option<&Look<'_>>,
+        objects: &mut Objects,
     ) -> Result<usize> {
-        let mut out = std::io::stdout().lock();
         let mut gone = 0;
         for change in &change_set.changes {
             let piece = Piece::whole(change_set, change);
@@ -283,7 +290,7 @@ impl Left<'_> {
                 "before": change.before, "after": change.after,
                 "diff": diff, "not_shown": not_shown,
             });
-            writeln!(out, "{object}")?;
+            objects.print(&object)?;
         }
         Ok(gone)
     }

@@ -55,7 +55,7 @@ pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) 
     let shown = Shown { plan: &plan, roster: &roster, standings: &standings, settings };
     let out = match args.output.format {
         Format::Text => shown.text(&established, &prerequisites, args.verbose),
-        Format::Jsonl => shown.json_line(&prerequisites),
+        Format::Json | Format::Jsonl => shown.json_line(&prerequisites),
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;
     Ok(DONE)

@@ -281,7 +281,7 @@ impl Opened<'_> {
         let (sender, messages) = mpsc::unbounded_channel();
         let socket = control::listen(self.state, sender.clone())?;
         let (notices, noticed) = mpsc::channel(NOTICES);
-        let limits = self.project.config.limits;
+        let limits = self.project.limits();
         let calls = run.config().batch_size;
         let sandbox = Sandbox::with(compiled::options(&limits, calls, &[&self.project.root]))?;
         let workshop = Workshop {

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anyhow::Result;
-use serde_json::json;
 
 use crate::args::{Format, GrantsCommand, Revoke};
 use crate::consent::{Grants, Kept};
 use crate::fault::{DONE, Fault};
+use crate::output::Objects;
 use crate::report::Paint;
 use crate::text::printable;
 
@@ -23,14 +23,16 @@ pub(crate) fn grants(command: &GrantsCommand) -> Result<u8> {
     match command {
         GrantsCommand::List { output } => {
             let kept = place.as_ref().map(Grants::all).transpose()?.unwrap_or_default();
-            let out = match output.format {
-                Format::Text => text(&kept),
-                Format::Jsonl => kept.iter().map(json_line).collect::<Result<String>>()?,
-            };
-            std::io::stdout().lock().write_all(out.as_bytes())?;
-            if kept.is_empty() && output.format == Format::Text {
-                crate::tell("nothing is kept; a run asks before it lets an agent do anything");
+            if output.format == Format::Text {
+                std::io::stdout().lock().write_all(text(&kept).as_bytes())?;
+                if kept.is_empty() {
+                    crate::tell("nothing is kept; a run asks before it lets an agent do anything");
+                }
+                return Ok(DONE);
             }
+            let mut objects = Objects::new(output.format, "grants");
+            kept.iter().try_for_each(|kept| objects.print(kept))?;
+            objects.end()?;
             Ok(DONE)
         }
         GrantsCommand::Revoke(args) => revoke(place.as_ref(), args),
@@ -55,9 +57,14 @@ fn revoke(place: Option<&Grants>, args: &Revoke) -> Result<u8> {
     if let Some(place) = place.filter(|_| kept.iter().any(meant)) {
         place.change(|all| all.retain(|kept| !meant(kept)))?;
     }
-    for kept in kept.iter().filter(|kept| meant(kept)) {
-        crate::tell(&format!("revoked: {}", head(kept)));
+    let revoked: Vec<&Kept> = kept.iter().filter(|kept| meant(kept)).collect();
+    if args.output.format == Format::Text {
+        revoked.iter().for_each(|kept| crate::tell(&format!("revoked: {}", head(kept))));
+        return Ok(DONE);
     }
+    let mut objects = Objects::new(args.output.format, "revoked");
+    revoked.iter().try_for_each(|kept| objects.print(kept))?;
+    objects.end()?;
     Ok(DONE)
 }
 
@@ -89,14 +96,4 @@ fn text(all: &[Kept]) -> String {
         }
     }
     out
-}
-
-fn json_line(kept: &Kept) -> Result<String> {
-    let mut line = json!({ "kind": "grant", "version": 1 });
-    if let (Some(line), serde_json::Value::Object(more)) =
-        (line.as_object_mut(), serde_json::to_value(kept)?)
-    {
-        line.extend(more);
-    }
-    Ok(format!("{line}\n"))
 }

@@ -4,9 +4,12 @@
 //! one that is counts as nothing.
 
 use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::apart::apart;
+use crate::fault::Fault;
 
 /// Names the folder of settings and consents; empty, there is none.
 pub(crate) const SETTINGS: Kind = Kind {
@@ -69,6 +72,17 @@ pub(crate) fn settings(roots: &[&Path]) -> Result<Option<PathBuf>, String> {
     // People keep such folders elsewhere, and links to them here.
     let folder = place.folder.canonicalize().unwrap_or(place.folder);
     apart(&folder, roots).map(Some)
+}
+
+/// Refuses a file that others may write: it could say what is not the user's.
+pub(crate) fn only_own(file: &Path, meta: &Metadata) -> Result<(), Fault> {
+    let own = rustix::process::geteuid().as_raw();
+    if meta.mode() & 0o022 == 0 && (meta.uid() == own || meta.uid() == 0) {
+        return Ok(());
+    }
+    let shown = file.display();
+    Err(Fault::usage(format!("{shown} can be written by others, so it says nothing of yours"))
+        .hint(format!("look through it, then make it yours: chmod go-w {shown}")))
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use idumb_core::ErrorCode;
+use serde_json::json;
 
 use crate::args::PlanImport;
 use crate::fault::{DONE, Fault};
+use crate::output;
 use crate::project::Project;
 
 /// Writes the native form of a plan; answers the exit status.
@@ -43,11 +45,11 @@ pub(crate) fn import(project: Option<&Path>, args: &PlanImport) -> Result<u8> {
         }
         written => written.with_context(wrap)?,
     }
-    crate::tell(&format!("made {}", file.display()));
     let number = plan.phase.number;
-    crate::tell(&format!(
-        "both plans are there now; name the one that is meant by its path, or remove the other; \
-         then look at it: idumb check {number}"
-    ));
-    Ok(DONE)
+    let text = format!(
+        "made {}\nboth plans are there now; name the one that is meant by its path, or remove the \
+         other; then look at it: idumb check {number}",
+        file.display()
+    );
+    Ok(output::done(args.output.format, "imported", &text, json!({ "made": [file] }))?)
 }

@@ -8,9 +8,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 
 use crate::args::{AgentHost, Init};
-use crate::fault::{DONE, Fault};
+use crate::fault::Fault;
+use crate::output;
 
 /// A first phase: it says what a plan is by being one.
 const PLAN: &str = include_str!("init/plan.toml");
@@ -97,15 +99,18 @@ pub(crate) fn init(project: Option<&Path>, args: &Init) -> Result<u8> {
             .hint("nothing was changed; name another folder: idumb init DIR")
             .into());
     }
+    let mut made = Vec::new();
     for (path, text) in &files {
-        make(&root.join(path), text)?;
-        crate::tell(&format!("made {}", root.join(path).display()));
+        let path = root.join(path);
+        make(&path, text)?;
+        made.push(path);
     }
     let phase = "idumb execute-phase 1";
     let at =
         if root == Path::new(".") { String::new() } else { format!("cd {}; ", root.display()) };
-    crate::tell(&format!("see what would run: {at}{phase} --dry-run\nand run it: {at}{phase}"));
-    Ok(DONE)
+    let mut text: String = made.iter().map(|path| format!("made {}\n", path.display())).collect();
+    text.push_str(&format!("see what would run: {at}{phase} --dry-run\nand run it: {at}{phase}"));
+    Ok(output::done(args.output.format, "made", &text, json!({ "made": made }))?)
 }
 
 fn make(path: &Path, text: &str) -> Result<()> {

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use idumb_core::{
-    AccessRecord, Actor, Bounds, Consent, Control, Event, Given, Grants, Moment, Plan, Prompt, Run,
+    AccessRecord, Actor, Bounds, Consent, Control, Event, Given, Grants, Moment, Plan, Run,
     RunConfig, RunOutcome, Scope, Stamped, TaskId,
 };
 use idumb_journal::{Journal, Reading, RunRow, StateDir};
-use serde_json::json;
 
-use crate::args::{Format, Log, Replay, Status, StatusFormat};
+use crate::args::{Format, Log, Replay, Status};
 use crate::clock::wall;
 use crate::driver::{LOOK_AGAIN, how_to_answer};
 use crate::established::recorded_plan;
 use crate::fault::{DONE, Fault, PAUSED, exit_of};
+use crate::output::{self, Objects};
 use crate::project::Project;
 use crate::record;
 use crate::report::{self, Paint, Scene, event_line, progress_block};
@@ -77,9 +77,12 @@ pub(crate) fn status(project: Option<&Path>, args: &Status) -> Result<u8> {
     }
     let run = looked.run()?;
     let holder = looked.holder()?;
-    let out = match args.format {
-        StatusFormat::Text => status_text(&run, holder.as_deref()),
-        StatusFormat::Json => format!("{}\n", status_json(&run, holder.as_deref())),
+    let out = match args.output.format {
+        Format::Text => status_text(&run, holder.as_deref()),
+        Format::Json | Format::Jsonl => {
+            let now = Moment { at: wall(), up: 0 };
+            output::object("status", report::status(&run, holder.as_deref(), now))
+        }
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;
     Ok(if args.wait { exit_status(&run) } else { DONE })
@@ -125,31 +128,6 @@ fn status_text(run: &Run, holder: Option<&str>) -> String {
     out
 }
 
-fn status_json(run: &Run, holder: Option<&str>) -> serde_json::Value {
-    let progress = run.progress(Moment { at: wall(), up: 0 });
-    let prompt = |prompt: &Prompt| {
-        let options: Vec<_> =
-            prompt.options.iter().map(|(id, text)| json!({"id": id, "text": text})).collect();
-        json!({
-            "id": prompt.id, "about": prompt.subject, "question": prompt.question,
-            "options": options,
-        })
-    };
-    json!({
-        "run": run.config().run,
-        "phase": run.plan().phase.to_string(),
-        "control": run.state().control,
-        "running": holder,
-        "step": run.state().step,
-        "completed": run.state().completed,
-        "total": progress.total,
-        "current": progress.current,
-        "blocked": progress.blocked,
-        "remaining_ms": progress.remaining_ms,
-        "prompts": run.state().prompts.iter().map(prompt).collect::<Vec<_>>(),
-    })
-}
-
 fn rest(time: Duration) {
     #[expect(
         clippy::disallowed_methods,
@@ -167,6 +145,8 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     let mut run = looked.begun(&events)?;
     known_agent(run.config(), args.agent.as_deref())?;
     let mut wanted = Wanted::new(args, task);
+    let mut objects = Objects::new(args.output.format, "events");
+    objects.begin()?;
     let mut seen = 0;
     loop {
         // Asked before the events are read: what was written until then is not missed.
@@ -174,8 +154,12 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
         let mut out = std::io::stdout().lock();
         for stamped in &events {
             run.fold(stamped);
-            if wanted.takes(&stamped.event) {
-                out.write_all(shown(&wanted, &run, stamped)?.as_bytes())?;
+            if !wanted.takes(&stamped.event) {
+                continue;
+            }
+            match args.output.format {
+                Format::Text => out.write_all(shown(&wanted, &run, stamped).as_bytes())?,
+                Format::Json | Format::Jsonl => objects.print(stamped)?,
             }
         }
         out.flush()?;
@@ -184,6 +168,7 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
         if !goes {
             let rest = if args.follow { looked.events(seen)? } else { Vec::new() };
             if rest.is_empty() {
+                objects.end()?;
                 return Ok(DONE);
             }
             events = rest;
@@ -194,21 +179,18 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     }
 }
 
-fn shown(wanted: &Wanted<'_>, run: &Run, stamped: &Stamped) -> Result<String> {
+fn shown(wanted: &Wanted<'_>, run: &Run, stamped: &Stamped) -> String {
     let args = wanted.args;
-    if args.output.format == Format::Jsonl {
-        return Ok(format!("{}\n", serde_json::to_string(stamped)?));
-    }
     if args.files {
-        return Ok(wanted.files(&stamped.event));
+        return wanted.files(&stamped.event);
     }
     if args.grants {
-        return Ok(grants(&stamped.event));
+        return grants(&stamped.event);
     }
     let paint = Paint::for_stream(&std::io::stdout());
     let scene = Scene::new(run, Moment { at: stamped.at, up: stamped.up });
     let line = event_line(stamped, &scene, paint).unwrap_or_else(|| bare(&stamped.event));
-    Ok(format!("{} {line}\n{}", paint.dim(&time(stamped.at)), said(&stamped.event)))
+    format!("{} {line}\n{}", paint.dim(&time(stamped.at)), said(&stamped.event))
 }
 
 /// Which events are shown.
@@ -287,9 +269,9 @@ fn known_agent(config: &RunConfig, name: Option<&str>) -> Result<(), Fault> {
     else {
         return Ok(());
     };
-    let names: Vec<String> = config.agents.iter().map(|agent| printable(&agent.name)).collect();
+    let names = config.agents.iter().map(|agent| agent.name.as_str());
     Err(Fault::usage(format!("no agent of this run is called `{}`", printable(name)))
-        .hint(format!("its agents are {}", names.join(", "))))
+        .hint(idumb_plan::meant(name, names, "its agents are")))
 }
 
 /// Shows a recorded run as it went.
@@ -324,10 +306,15 @@ pub(crate) fn replay(project: Option<&Path>, args: &Replay) -> Result<u8> {
 fn known_task(plan: &idumb_core::Plan, text: &str) -> Result<TaskId, Fault> {
     let found = plan.tasks.iter().find(|task| task.id.as_str() == text);
     found.map(|task| task.id.clone()).ok_or_else(|| {
-        let names: Vec<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
         Fault::usage(format!("phase {} has no task `{}`", plan.phase, printable(text)))
-            .hint(format!("its tasks are {}", names.join(", ")))
+            .hint(task_meant(plan, text))
     })
+}
+
+/// Which task of the plan `text` may mean, or all there are.
+pub(crate) fn task_meant(plan: &Plan, text: &str) -> String {
+    let names = plan.tasks.iter().map(|task| task.id.as_str());
+    idumb_plan::meant(text, names, "its tasks are")
 }
 
 fn time(at: u64) -> String {

@@ -27,6 +27,7 @@ mod home;
 mod import;
 mod init;
 mod look;
+mod output;
 mod project;
 mod prompt;
 mod record;
@@ -64,27 +65,7 @@ fn main() -> ExitCode {
         };
     }
     let cli = Cli::parse();
-    let format = match &cli.command {
-        Command::ExecutePhase(args) => args.output.format,
-        Command::Check(args) => args.output.format,
-        Command::VerifyWork(args) => args.output.format,
-        Command::Log(args) => args.output.format,
-        Command::Debug(args) => args.output.format,
-        Command::Diff(args) => args.output.format,
-        Command::Replay(args) => args.output.format,
-        Command::Status(_)
-        | Command::Pause(_)
-        | Command::Cancel(_)
-        | Command::Answer(_)
-        | Command::Plan(_)
-        | Command::Grants(_)
-        | Command::Init(_)
-        | Command::Doctor
-        | Command::Schema { .. }
-        | Command::Completions { .. }
-        | Command::Man { .. }
-        | Command::Sandbox(_) => Format::Text,
-    };
+    let format = cli.command.format();
     let project = cli.project.as_deref();
     let result = match &cli.command {
         Command::ExecutePhase(args) => execute::execute_phase(project, args, clock),
@@ -101,7 +82,7 @@ fn main() -> ExitCode {
         Command::Plan(args::PlanCommand::Import(args)) => import::import(project, args),
         Command::Grants(args) => grants::grants(args),
         Command::Init(args) => init::init(project, args),
-        Command::Doctor => doctor::doctor(project),
+        Command::Doctor(args) => doctor::doctor(project, args),
         Command::Schema { of } => schema(*of),
         Command::Completions { shell } => completions(*shell),
         Command::Man { folder } => manual(folder),
@@ -119,6 +100,7 @@ fn schema(of: args::SchemaArg) -> anyhow::Result<u8> {
         args::SchemaArg::Plan => idumb_plan::Schema::Plan,
         args::SchemaArg::Config => idumb_plan::Schema::Config,
         args::SchemaArg::Rules => idumb_plan::Schema::Rules,
+        args::SchemaArg::Settings => idumb_plan::Schema::Settings,
         args::SchemaArg::Events => idumb_plan::Schema::Events,
     };
     let text = serde_json::to_string_pretty(&idumb_plan::schema(of))?;
@@ -153,20 +135,21 @@ fn told(error: &anyhow::Error, format: Format) -> u8 {
     }
     let fault = error.downcast_ref::<Fault>();
     let exit = fault.map_or(INTERNAL, |fault| fault.exit);
-    if format == Format::Jsonl {
-        report::error_line(fault.and_then(|fault| fault.code), &fault::told(error));
-        return exit;
-    }
-    let paint = Paint::for_stream(&std::io::stderr());
-    let code = fault.and_then(|fault| fault.code).map_or(String::new(), |code| format!("[{code}]"));
-    let head = paint.bad(&format!("error{code}"));
-    let mut text = format!("{head}: {}\n", fault::told(error).trim_end());
     let io = |cause: &(dyn std::error::Error + 'static)| cause.is::<std::io::Error>();
     let hints = match fault {
         Some(fault) => fault.hints.clone(),
         None if error.chain().any(io) => vec!["see to what it names, then run it again".to_owned()],
         None => Vec::new(),
     };
+    let code = fault.and_then(|fault| fault.code);
+    if format != Format::Text {
+        report::error_line(code, &fault::told(error), &hints);
+        return exit;
+    }
+    let paint = Paint::for_stream(&std::io::stderr());
+    let code = code.map_or(String::new(), |code| format!("[{code}]"));
+    let head = paint.bad(&format!("error{code}"));
+    let mut text = format!("{head}: {}\n", fault::told(error).trim_end());
     for hint in hints {
         text.push_str(&format!("  {}: {hint}\n", paint.strong("what to do")));
     }

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{ErrorCode, PhaseId, Plan};
-use idumb_plan::{ChooseError, Config, FoundPlan, Look, PLACES, Refused, RulesFile, SourceFile};
+use idumb_plan::{
+    ChooseError, Config, FoundPlan, Limits, Look, PLACES, Refused, RulesFile, Settings, SourceFile,
+};
 
+use crate::apart::apart;
 use crate::fault::Fault;
+use crate::home;
 
 /// The largest plan or configuration that is read, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -19,6 +23,52 @@ const MAX_FILE: u64 = 64 << 20;
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
     pub(crate) config: Config,
+    /// The person's own settings, which hold where the project says nothing.
+    pub(crate) own: Own,
+}
+
+/// A person's own settings, and where they were looked for.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// The file; `None`: there is no place for one.
+    pub(crate) file: Option<PathBuf>,
+    /// What it says; `None`: it is not there.
+    pub(crate) settings: Option<Settings>,
+}
+
+impl Own {
+    /// For whoever works on the files in `root`.
+    fn of(root: &Path) -> Result<Self> {
+        let folder = match home::settings(&[root]) {
+            Ok(folder) => folder,
+            Err(why) => {
+                crate::tell(&format!("idumb: your own settings are not read: {why}"));
+                None
+            }
+        };
+        let Some(file) = folder.map(|folder| folder.join("config.toml")) else {
+            return Ok(Self { file: None, settings: None });
+        };
+        // By a link it could be in the project after all.
+        let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+        if let Err(why) = apart(&real, &[root]) {
+            crate::tell(&format!("idumb: your own settings are not read: {why}"));
+            return Ok(Self { file: None, settings: None });
+        }
+        let name = file.display().to_string();
+        let read = |source: String| {
+            idumb_plan::read_settings(&source, &name).map_err(|refused| {
+                let mut fault = Fault::usage(format!("{name} cannot be followed"));
+                fault.message.push_str(&told(&refused));
+                fault
+            })
+        };
+        if let Ok(meta) = std::fs::metadata(&file) {
+            home::only_own(&file, &meta)?;
+        }
+        let settings = read_text(&file)?.map(read).transpose()?;
+        Ok(Self { file: Some(file), settings })
+    }
 }
 
 impl Project {
@@ -44,7 +94,16 @@ impl Project {
             })?,
             None => Config::default(),
         };
-        Ok(Self { root, config })
+        let own = Own::of(&root)?;
+        Ok(Self { root, config, own })
+    }
+
+    /// What agents may use, as the project says, or the person's own settings.
+    pub(crate) fn limits(&self) -> Limits {
+        match &self.own.settings {
+            Some(own) => self.config.limits.or(&own.limits),
+            None => self.config.limits,
+        }
     }
 
     /// Every plan, in the places of every dialect, by phase.

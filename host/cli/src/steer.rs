@@ -4,20 +4,21 @@
 //! Invariant: the run that is going on takes the request in itself; only when there is none
 //! is the journal written here, under the lock, by the same machine.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
 use idumb_core::{Control, Input, Run, RunId};
 use idumb_journal::{Durability, Journal, RunRow, StateDir};
+use serde_json::json;
 
-use crate::args::{Answer, Cancel, Pause};
+use crate::args::{Answer, Cancel, Format, Pause};
 use crate::clock::Clock;
 use crate::control::{self, Reply, Request};
 use crate::driver::refused_answer;
 use crate::established::recorded_plan;
 use crate::execute::held;
-use crate::fault::{DONE, Fault};
+use crate::fault::Fault;
+use crate::output;
 use crate::project::Project;
 use crate::record::{self, Recorded, Recorder};
 
@@ -52,7 +53,7 @@ pub(crate) fn pause(project: Option<&Path>, args: &Pause) -> Result<u8> {
     let Meant { state, row } = meant(project, args.run.as_ref())?;
     let run = row.run.clone();
     match control::ask(&state, &Request::Pause { run: run.clone(), now: args.now })? {
-        Some(reply) => told(reply),
+        Some(reply) => told(args.output.format, &run, reply),
         None => {
             let number = row.phase.number;
             Err(Fault::usage(format!(
@@ -70,7 +71,7 @@ pub(crate) fn cancel(project: Option<&Path>, args: &Cancel, clock: Clock) -> Res
     let meant = meant(project, args.run.as_ref())?;
     let run = meant.row.run.clone();
     if let Some(reply) = control::ask(&meant.state, &Request::Cancel { run: run.clone() })? {
-        return told(reply);
+        return told(args.output.format, &run, reply);
     }
     meant.input(clock, |run| {
         if run.is_over() {
@@ -78,7 +79,7 @@ pub(crate) fn cancel(project: Option<&Path>, args: &Cancel, clock: Clock) -> Res
         }
         Ok(Input::Cancel { reason: "asked for with `idumb cancel`".to_owned() })
     })?;
-    said(&format!("{run} is given up; what was integrated stays"))
+    said(args.output.format, &run, &format!("{run} is given up; what was integrated stays"))
 }
 
 /// Answers a prompt.
@@ -89,16 +90,17 @@ pub(crate) fn answer(project: Option<&Path>, args: &Answer, clock: Clock) -> Res
     let request =
         Request::Answer { run: run.clone(), prompt, choice: choice.clone(), note: note.clone() };
     if let Some(reply) = control::ask(&meant.state, &request)? {
-        return told(reply);
+        return told(args.output.format, &run, reply);
     }
     let number = meant.row.phase.number;
     meant.input(clock, |run| match refused_answer(run, prompt, &choice) {
         Some(why) => Err(Fault::usage(why).hint("see the open prompts: idumb status")),
         None => Ok(Input::Answer { prompt, choice: choice.clone(), note: note.clone() }),
     })?;
-    said(&format!(
+    let text = format!(
         "prompt {prompt} of {run}: {choice}\n  go on with: idumb execute-phase {number} --resume"
-    ))
+    );
+    said(args.output.format, &run, &text)
 }
 
 impl Meant {
@@ -129,16 +131,15 @@ impl Meant {
     }
 }
 
-fn told(reply: Reply) -> Result<u8> {
+fn told(format: Format, run: &RunId, reply: Reply) -> Result<u8> {
     match reply {
-        Reply::Done(text) => said(&text),
+        Reply::Done(text) => said(format, run, &text),
         Reply::Refused(why) => {
             Err(Fault::usage(why).hint("see where the run stands: idumb status").into())
         }
     }
 }
 
-fn said(text: &str) -> Result<u8> {
-    writeln!(std::io::stdout().lock(), "{text}")?;
-    Ok(DONE)
+fn said(format: Format, run: &RunId, text: &str) -> Result<u8> {
+    Ok(output::done(format, "steered", text, json!({ "run": run, "message": text }))?)
 }

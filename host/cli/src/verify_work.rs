@@ -131,7 +131,9 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
     let status = status_of(&checked, &open);
     let out = match args.output.format {
         Format::Text => text(&plan, &row.run.to_string(), &checked, &open, status),
-        Format::Jsonl => json_line(&plan, &row.run.to_string(), &checked, &open, status),
+        Format::Json | Format::Jsonl => {
+            json_line(&plan, &row.run.to_string(), &checked, &open, status)
+        }
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;
     Ok(match status {
@@ -164,7 +166,7 @@ fn checked(
     established: &Established,
     context: &Context,
 ) -> Result<Vec<Checked>> {
-    let options = compiled::options(&project.config.limits, 1, &[&project.root]);
+    let options = compiled::options(&project.limits(), 1, &[&project.root]);
     let sandbox = Sandbox::with(options)?;
     let base = Base::open(&project.root).context("opening the project's folder")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

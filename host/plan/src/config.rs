@@ -156,7 +156,7 @@ fn project(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Project, Told
     Ok(Project { name: name?.map(str::to_owned), current_phase: current.transpose()? })
 }
 
-fn defaults(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Defaults, Told> {
+pub(crate) fn defaults(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Defaults, Told> {
     let stray = reading.only(table, DEFAULTS);
     let mode = table.get("mode").map(|item| mode(reading, &item)).transpose();
     let batch = table.get("batch_size").map(|item| reading.small_number(&item, 1..=LARGEST_BATCH));

@@ -22,6 +22,7 @@ mod reading;
 mod render;
 mod rules;
 mod schema;
+mod settings;
 mod suggest;
 mod value;
 mod weak;
@@ -39,6 +40,7 @@ pub use problem::{Code, Document, Problem, Refused, RefusedPlan, Warned};
 pub use render::{Look, render, render_as, render_plan, render_warned};
 pub use rules::{RulesFile, read_rules};
 pub use schema::{Schema, schema};
+pub use settings::{Settings, read_settings};
 pub use suggest::meant;
 pub use weak::says_nothing;
 

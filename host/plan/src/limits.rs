@@ -26,6 +26,54 @@ pub struct Limits {
     pub compile_time: Option<Duration>,
 }
 
+impl Limits {
+    /// These limits, and those of `other` where these say nothing.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut agent = self.agent;
+        let mut others = other.agent;
+        for (_, _, field) in FIELDS {
+            let own = field(&mut agent);
+            *own = own.or(*field(&mut others));
+        }
+        Self {
+            agent,
+            host_memory: self.host_memory.or(other.host_memory),
+            compile_memory: self.compile_memory.or(other.compile_memory),
+            compile_time: self.compile_time.or(other.compile_time),
+        }
+    }
+
+    /// Every key, and what is said of it, for people; `None`: nothing.
+    pub fn said(&self) -> Vec<(&'static str, Option<String>)> {
+        let mut agent = self.agent;
+        let mut all: Vec<(&str, Option<String>)> = Vec::new();
+        for (key, unit, field) in FIELDS {
+            let value = *field(&mut agent);
+            all.push((*key, value.map(|value| shown(*unit, value))));
+        }
+        let size = |value: Option<u64>| value.map(|value| shown(Unit::Bytes, value));
+        let time = self.compile_time.map(|time| format!("{time:?}"));
+        all.push(("host_memory", size(self.host_memory)));
+        all.push(("compile_memory", size(self.compile_memory)));
+        all.push(("compile_time", time));
+        all
+    }
+}
+
+fn shown(unit: Unit, value: u64) -> String {
+    let sizes = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let whole = |(_, bits): &(&str, u32)| value != 0 && value.trailing_zeros() >= *bits;
+    match unit {
+        Unit::Count => value.to_string(),
+        Unit::Time => format!("{:?}", Duration::from_millis(value)),
+        Unit::Bytes => match sizes.into_iter().find(whole) {
+            Some((name, bits)) => format!("{}{name}", value >> bits),
+            None => format!("{value} bytes"),
+        },
+    }
+}
+
 /// How a bound is written.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {

@@ -20,6 +20,8 @@ pub enum Document {
     Config,
     /// A file of rules and a policy.
     Rules,
+    /// A person's own settings.
+    Settings,
 }
 
 impl Document {
@@ -28,6 +30,7 @@ impl Document {
             Self::Plan => "plan",
             Self::Config => "config",
             Self::Rules => "rules",
+            Self::Settings => "settings",
         }
     }
 }

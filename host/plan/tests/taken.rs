@@ -11,7 +11,9 @@ use idumb_core::{
     Blocker, Checkpoint, CheckpointAt, Digest, Mode, PathGlob, PhaseId, Plan, Policy, Resort,
     ResourceLimits, Role, Rule, TaskId,
 };
-use idumb_plan::{Config, RulesFile, read_config, read_plan, read_rules, render, to_native};
+use idumb_plan::{
+    Config, RulesFile, read_config, read_plan, read_rules, read_settings, render, to_native,
+};
 
 fn source(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/taken").join(name);
@@ -274,7 +276,32 @@ fn the_documented_rules_file_is_taken() {
         same_agent: true,
     };
     assert_eq!(file.policy, policy);
-    assert_eq!(documented().len(), 3, "an example that no test reads");
+}
+
+#[test]
+fn the_documented_settings_are_taken() {
+    let settings = read_settings(&documented()[3], "config.toml").unwrap();
+    assert_eq!(settings.defaults.mode, Some(Mode::Auto));
+    assert_eq!(settings.defaults.timeout, Some(Duration::from_secs(20 * 60)));
+    assert_eq!(settings.limits.agent.memory, Some(512 << 20));
+    let rule = Rule { retry: 2, ..rule("config.toml rule 1", &[Blocker::Timeout], Resort::Pause) };
+    assert_eq!(settings.rules, [rule]);
+    let (name, never) = ("config.toml".to_owned(), globs(&["**/*.pem"]));
+    assert_eq!(settings.policy, Policy { name, never, ..Policy::default() });
+    assert_eq!(documented().len(), 4, "an example that no test reads");
+}
+
+/// What a project says of its limits comes first, one by one.
+#[test]
+fn limits_of_a_person_hold_where_a_project_is_silent() {
+    let limits = |text: &str| read_config(text, "idumb.toml").unwrap().limits;
+    let project = limits("[limits]\nmemory = 1\ncpu = \"1s\"\ncompile_time = \"2s\"");
+    let own = limits("[limits]\nmemory = 5\nfiles = 6\ncompile_time = \"9s\"\nhost_memory = 7");
+    let both = limits(
+        "[limits]\nmemory = 1\ncpu = \"1s\"\nfiles = 6\ncompile_time = \"2s\"\nhost_memory = 7",
+    );
+    assert_eq!(project.or(&own), both);
+    assert_eq!(own.or(&own), own);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -95,6 +95,11 @@ impl Grants {
         Ok(Some(Self { folder, file }))
     }
 
+    /// The file, for people.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// All that are kept.
     pub(crate) fn all(&self) -> Result<Vec<Kept>> {
         let shown = self.file.display();
@@ -103,16 +108,10 @@ impl Grants {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             meta => meta.with_context(wrap)?,
         };
-        let own = rustix::process::geteuid().as_raw();
         if !meta.is_file() || meta.len() > MOST {
             return Err(Fault::usage(format!("{shown} is not a file of at most 16 MiB")).into());
         }
-        if meta.mode() & 0o022 != 0 || (meta.uid() != own && meta.uid() != 0) {
-            let message = format!("{shown} can be written by others, so it says nothing of yours");
-            return Err(Fault::usage(message)
-                .hint(format!("look through it, then make it yours: chmod go-w {shown}"))
-                .into());
-        }
+        home::only_own(&self.file, &meta)?;
         let text = fs::read_to_string(&self.file).with_context(wrap)?;
         let read: Result<Written, _> = toml::from_str(&text);
         let read = read.map_err(|error| {

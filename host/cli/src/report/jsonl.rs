@@ -8,33 +8,32 @@ use std::io::Write as _;
 use idumb_core::{ErrorCode, Stamped};
 use serde_json::json;
 
+use crate::args::Format;
+use crate::output::{self, Objects};
 use crate::report::{Reporter, Scene};
 
 /// Prints every event.
-pub(crate) struct Jsonl;
+pub(crate) struct Jsonl {
+    objects: Objects,
+}
 
 impl Jsonl {
     pub(crate) fn new() -> Self {
-        write_line(&json!({"kind": "format", "format": "idumb-events", "version": 1}).to_string());
-        Self
+        let mut objects = Objects::new(Format::Jsonl, "events");
+        // A reader that went away must not stop the run.
+        let _ = objects.begin();
+        Self { objects }
     }
 }
 
 impl Reporter for Jsonl {
     fn event(&mut self, stamped: &Stamped, _: &Scene<'_>) {
-        if let Ok(line) = serde_json::to_string(stamped) {
-            write_line(&line);
-        }
+        let _ = self.objects.print(stamped);
     }
 }
 
-fn write_line(line: &str) {
-    // A reader that went away must not stop the run.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
-}
-
 /// An error before or outside of a run, as a line.
-pub(crate) fn error_line(code: Option<ErrorCode>, message: &str) {
-    let line = json!({"kind": "error", "code": code, "message": message});
-    write_line(&line.to_string());
+pub(crate) fn error_line(code: Option<ErrorCode>, message: &str, hints: &[String]) {
+    let about = json!({ "code": code, "message": message, "hints": hints });
+    let _ = std::io::stdout().lock().write_all(output::object("error", about).as_bytes());
 }

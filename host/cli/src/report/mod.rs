@@ -6,6 +6,7 @@
 mod access;
 mod failure;
 mod files;
+mod json;
 mod jsonl;
 mod plain;
 mod progress;
@@ -19,6 +20,7 @@ use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, Task
 pub(crate) use access::{Granted, access_text, limit_texts, tool_texts};
 pub(crate) use failure::failure_block;
 use files::File;
+pub(crate) use json::{Json, status};
 pub(crate) use jsonl::{Jsonl, error_line};
 pub(crate) use plain::{Plain, denial_texts, event_line, unkept_text};
 pub(crate) use progress::progress_block;
@@ -94,6 +96,7 @@ pub(crate) fn reporters(format: Format, files: &[ReportArg]) -> Vec<Box<dyn Repo
 
 fn on_streams(format: Format) -> Vec<Box<dyn Reporter>> {
     match format {
+        Format::Json => vec![Box::<Json>::default()],
         Format::Jsonl => vec![Box::new(Jsonl::new())],
         Format::Text => {
             let live = std::io::stderr().is_terminal()

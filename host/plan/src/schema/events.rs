@@ -295,8 +295,13 @@ fn format_line() -> Value {
 
 /// What is printed where there is no run to tell of it.
 fn error_line() -> Value {
-    let fields =
-        [("code".to_owned(), maybe(value(Code))), ("message".to_owned(), leaf::any_text())];
+    let hints = json!({ "type": "array", "items": leaf::any_text() });
+    let fields = [
+        ("version".to_owned(), json!({ "const": 1 })),
+        ("code".to_owned(), maybe(value(Code))),
+        ("message".to_owned(), leaf::any_text()),
+        ("hints".to_owned(), about(hints, "What to do.")),
+    ];
     about(line("error", fields.into_iter().collect()), "An error before or outside of a run.")
 }
 

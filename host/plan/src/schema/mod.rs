@@ -20,13 +20,16 @@ pub enum Schema {
     Config,
     /// A person's own rules file, `--rules FILE`.
     Rules,
+    /// A person's own `config.toml`.
+    Settings,
     /// One line of `--format=jsonl`, of a run or of `idumb log`.
     Events,
 }
 
 impl Schema {
     /// Every schema there is.
-    pub const ALL: [Self; 4] = [Self::Plan, Self::Config, Self::Rules, Self::Events];
+    pub const ALL: [Self; 5] =
+        [Self::Plan, Self::Config, Self::Rules, Self::Settings, Self::Events];
 
     /// The word for it, such as `plan`.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Schema {
             Self::Plan => "plan",
             Self::Config => "config",
             Self::Rules => "rules",
+            Self::Settings => "settings",
             Self::Events => "events",
         }
     }
@@ -55,6 +59,7 @@ pub fn schema(of: Schema) -> Value {
         Schema::Plan => ("The plan of a phase: plan.toml", plan::document()),
         Schema::Config => ("A project's settings: idumb.toml", project::config()),
         Schema::Rules => ("A person's own rules and policy: --rules FILE", project::rules_file()),
+        Schema::Settings => ("A person's own settings: config.toml", project::settings()),
         Schema::Events => ("One line of --format=jsonl", events::document()),
     };
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
@@ -139,7 +144,7 @@ mod tests {
     use super::*;
     use crate::native::kinded::Family;
     use crate::native::task::{self, CRITERION, STEP};
-    use crate::{agents, config, limits, native, rules};
+    use crate::{agents, config, limits, native, rules, settings};
 
     fn keys(of: Schema, pointer: &str) -> BTreeSet<String> {
         let schema = schema(of);
@@ -155,7 +160,7 @@ mod tests {
         let persons = [rules::POLICY_KEYS, rules::PERSONS_KEYS].concat();
         let roles = idumb_core::Role::ALL.map(idumb_core::Role::as_str);
         let open_roles = config::OPEN_ROLES.map(idumb_core::Role::as_str);
-        let table: [(Schema, &str, &[&str]); 17] = [
+        let table: [(Schema, &str, &[&str]); 18] = [
             (Schema::Plan, "", native::KEYS),
             (Schema::Plan, "/$defs/task", task::KEYS),
             (Schema::Plan, "/$defs/task/properties/limits", &bounds),
@@ -169,6 +174,7 @@ mod tests {
             (Schema::Config, "/properties/rules/items", rules::RULE_KEYS),
             (Schema::Config, "/properties/policy", rules::POLICY_KEYS),
             (Schema::Config, "/properties/policy/properties/roles", &roles),
+            (Schema::Settings, "", settings::KEYS),
             (Schema::Rules, "", rules::KEYS),
             (Schema::Rules, "/properties/rules/items", rules::RULE_KEYS),
             (Schema::Rules, "/properties/policy", &persons),

@@ -11,6 +11,7 @@ use crate::agents;
 use crate::config::{self, DEFAULTS, LARGEST_BATCH, MODES, OPEN_ROLES, PROJECT};
 use crate::limits::OF_THE_HOST;
 use crate::rules::{self, MOST_RETRIES, PERSONS_KEYS, POLICY_KEYS, RESORTS, RULE_KEYS};
+use crate::settings;
 
 /// `idumb.toml`
 pub(super) fn config() -> Value {
@@ -32,12 +33,27 @@ pub(super) fn config() -> Value {
 pub(super) fn rules_file() -> Value {
     closed(rules::KEYS, &[], |key| match key {
         "rules" => about(all_rules(), RULES),
-        "policy" => about(
-            policy(&[POLICY_KEYS, PERSONS_KEYS].concat()),
-            "Takes away from every plan; only here can it give something: `same_agent`.",
-        ),
+        "policy" => about(own_policy(), OWN_POLICY),
         _ => Value::Null,
     })
+}
+
+/// A person's own settings.
+pub(super) fn settings() -> Value {
+    closed(settings::KEYS, &[], |key| match key {
+        "defaults" => about(defaults(), "What a project and the command line override."),
+        "limits" => about(all_limits(), "What agents may use, where a project does not say."),
+        "rules" => about(all_rules(), RULES),
+        "policy" => about(own_policy(), OWN_POLICY),
+        _ => Value::Null,
+    })
+}
+
+const OWN_POLICY: &str = "Takes away from every plan; only a person's own file can give something: \
+                          `same_agent`.";
+
+fn own_policy() -> Value {
+    policy(&[POLICY_KEYS, PERSONS_KEYS].concat())
 }
 
 const RULES: &str = "What auto mode does about a blocker; the first that fits decides.";

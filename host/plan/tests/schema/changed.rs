@@ -198,6 +198,7 @@ fn wholes() -> Vec<(&'static str, Schema, Toml)> {
         ("documented config", Schema::Config, page(1)),
         ("rules", Schema::Rules, file("rules.toml")),
         ("documented rules", Schema::Rules, page(2)),
+        ("documented settings", Schema::Settings, page(3)),
     ]
 }
 

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use idumb_core::{Digest, PhaseId};
-use idumb_plan::{Refused, Schema, read_config, read_plan, read_rules, schema};
+use idumb_plan::{Refused, Schema, read_config, read_plan, read_rules, read_settings, schema};
 use jsonschema::Validator;
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
@@ -61,6 +61,7 @@ fn refused(of: Schema, source: &str, expected: Option<&PhaseId>) -> Option<Refus
         Schema::Plan => read_plan(source, "plan.toml", expected).err(),
         Schema::Config => read_config(source, "idumb.toml").err(),
         Schema::Rules => read_rules(source, "night.toml").err(),
+        Schema::Settings => read_settings(source, "config.toml").err(),
         Schema::Events => unreachable!("nobody writes events"),
     }
 }
@@ -127,7 +128,7 @@ fn taken() -> Vec<(String, Schema, Json)> {
     files(&tests().join("taken"), &mut all);
     assert_eq!(all.len(), listed, "a file of tests/taken that is not asked about");
     for (index, block) in documented().into_iter().enumerate() {
-        let of = [Schema::Plan, Schema::Config, Schema::Rules][index];
+        let of = [Schema::Plan, Schema::Config, Schema::Rules, Schema::Settings][index];
         sources.push((format!("documented {index}"), of, block));
     }
     let root = tests().join("../../..");

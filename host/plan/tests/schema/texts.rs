@@ -161,5 +161,5 @@ proptest! {
 
 thread_local! {
     /// Made once: there are many cases.
-    static VALIDATORS: [Validator; 4] = Schema::ALL.map(validator);
+    static VALIDATORS: [Validator; 5] = Schema::ALL.map(validator);
 }

@@ -2,15 +2,20 @@
 //!
 //! Invariant: only looks; what it finds missing makes something slower or absent, and it says what.
 
+mod config;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
 use idumb_sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
 
+use crate::args::{Doctor, Format};
 use crate::compiled;
 use crate::fault::{DONE, USAGE};
+use crate::output;
 use crate::project::Project;
 use crate::report::Paint;
 
@@ -30,7 +35,12 @@ enum Severity {
 }
 
 /// Looks at the machine, and at the project if there is one; answers the exit status.
-pub(crate) fn doctor(project: Option<&Path>) -> Result<u8> {
+pub(crate) fn doctor(project: Option<&Path>, args: &Doctor) -> Result<u8> {
+    if args.config {
+        let told = config::told(project, args.output.format)?;
+        std::io::stdout().lock().write_all(told.as_bytes())?;
+        return Ok(DONE);
+    }
     let root = Project::open(project);
     let found = [
         engine(),
@@ -39,18 +49,41 @@ pub(crate) fn doctor(project: Option<&Path>) -> Result<u8> {
         program("bwrap", "native commands are confined with it: apt-get install bubblewrap"),
         state(&root),
     ];
+    let out = match args.output.format {
+        Format::Text => text(&found),
+        Format::Json | Format::Jsonl => {
+            let found: Vec<Value> = found.iter().map(Found::as_json).collect();
+            let version = env!("CARGO_PKG_VERSION");
+            output::object("doctor", json!({ "idumb": version, "found": found }))
+        }
+    };
+    std::io::stdout().lock().write_all(out.as_bytes())?;
+    let broken = found.iter().any(|found| matches!(found.verdict, Err((Severity::Broken, _))));
+    Ok(if broken { USAGE } else { DONE })
+}
+
+impl Found {
+    fn as_json(&self) -> Value {
+        let (verdict, text) = match &self.verdict {
+            Ok(text) => ("ok", text),
+            Err((Severity::Lacks, text)) => ("lacks", text),
+            Err((Severity::Broken, text)) => ("broken", text),
+        };
+        json!({ "what": self.what, "verdict": verdict, "text": text })
+    }
+}
+
+fn text(found: &[Found]) -> String {
     let paint = Paint::for_stream(&std::io::stdout());
     let mut out = format!("idumb {}\n", env!("CARGO_PKG_VERSION"));
-    for Found { what, verdict } in &found {
+    for Found { what, verdict } in found {
         let _ = match verdict {
             Ok(text) => writeln!(out, "  {} {what}: {text}", paint.good("✓")),
             Err((Severity::Lacks, text)) => writeln!(out, "  {} {what}: {text}", paint.odd("-")),
             Err((Severity::Broken, text)) => writeln!(out, "  {} {what}: {text}", paint.bad("✗")),
         };
     }
-    std::io::stdout().lock().write_all(out.as_bytes())?;
-    let broken = found.iter().any(|found| matches!(found.verdict, Err((Severity::Broken, _))));
-    Ok(if broken { USAGE } else { DONE })
+    out
 }
 
 fn engine() -> Found {
