@@ -2,6 +2,7 @@
 //!
 //! Invariant: every flag is documented here, and nowhere does a flag mean two things.
 
+mod plan_phase;
 mod sandbox;
 mod value;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use idumb_core::{Attempt, Mode, RunId};
 
+pub(crate) use plan_phase::PlanPhase;
 pub(crate) use sandbox::{Afterwards, DirArg, SandboxCommand, SandboxRun};
 pub(crate) use value::ReportArg;
 use value::{duration, report};
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     /// Plans of other dialects
     #[command(subcommand)]
     Plan(PlanCommand),
+    PlanPhase(PlanPhase),
     /// Check a phase's criteria again, on the tree as it is now
     VerifyWork(VerifyWork),
     /// Show where a phase's latest run stands

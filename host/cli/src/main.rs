@@ -24,6 +24,7 @@ mod fault;
 mod import;
 mod init;
 mod look;
+mod plan_phase;
 mod project;
 mod prompt;
 mod record;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         | Command::Cancel(_)
         | Command::Answer(_)
         | Command::Plan(_)
+        | Command::PlanPhase(_)
         | Command::Init(_)
         | Command::Doctor
         | Command::Schema { .. }
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
         Command::Plan(args::PlanCommand::Import(args)) => import::import(project, args),
+        Command::PlanPhase(args) => plan_phase::plan(project, args),
         Command::Init(args) => init::init(project, args),
         Command::Doctor => doctor::doctor(project),
         Command::Schema { of } => schema(*of),
