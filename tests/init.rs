@@ -52,7 +52,9 @@ fn what_is_there_is_not_changed() {
     place.says(&["init"], 2, &refused);
     assert_eq!(difference(&before, &tree(&here)), "");
     // The commands of another tool go into a project that is there.
-    place.says(&["init", "--host=claude"], 0, &[".claude/commands/idumb/execute-phase.md\n"]);
+    let commands =
+        [".claude/commands/idumb/execute-phase.md\n", ".claude/commands/idumb/plan-phase.md\n"];
+    place.says(&["init", "--host=claude"], 0, &commands);
     assert_eq!(fs::read_to_string(here.join("idumb.toml")).unwrap(), "# mine\n");
 }
 

@@ -161,6 +161,8 @@ fn every_command_speaks_json_with_a_version() {
     assert_eq!(value(&["grants", "list"], 0)["items"], serde_json::json!([]));
     assert_eq!(value(&["grants", "revoke", "--all"], 0)["items"], serde_json::json!([]));
     assert_eq!(value(&["init", "other"], 0)["made"][0], "other/idumb.toml");
+    let planned = value(&["plan-phase", "--goal=More"], 0);
+    assert_eq!(planned["made"][0], ".idumb/phases/2-more/plan.toml");
     assert_eq!(value(&["pause"], 2)["kind"], "error");
     assert_eq!(value(&["cancel"], 2)["kind"], "error");
     assert_eq!(value(&["answer", "phase-1-r1", "1", "--choose=x"], 2)["kind"], "error");

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every flag is documented here, and nowhere does a flag mean two things.
 
+mod plan_phase;
 mod sandbox;
 mod value;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use idumb_core::{Attempt, Mode, RunId};
 
+pub(crate) use plan_phase::PlanPhase;
 pub(crate) use sandbox::{Afterwards, DirArg, SandboxCommand, SandboxRun};
 pub(crate) use value::{GrantArg, ReportArg};
 use value::{duration, grant, report};
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     /// Plans of other dialects
     #[command(subcommand)]
     Plan(PlanCommand),
+    PlanPhase(PlanPhase),
     /// Check a phase's criteria again, on the tree as it is now
     VerifyWork(VerifyWork),
     /// Show where a phase's latest run stands
@@ -114,6 +117,7 @@ impl Command {
             Self::ExecutePhase(args) => args.output,
             Self::Check(args) => args.output,
             Self::Plan(PlanCommand::Import(args)) => args.output,
+            Self::PlanPhase(args) => args.output,
             Self::VerifyWork(args) => args.output,
             Self::Status(args) => args.output,
             Self::Pause(args) => args.output,

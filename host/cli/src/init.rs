@@ -69,6 +69,14 @@ fn commands(host: AgentHost) -> Vec<(String, String)> {
             status,
         ),
         command("verify-work", "Check a phase's criteria again", "idumb verify-work", ""),
+        command(
+            "plan-phase",
+            "Make the scaffold of a phase's plan from a goal",
+            "idumb plan-phase",
+            "It takes `--goal TEXT`. What it makes is a scaffold that no model wrote: read the plan \
+             it names, and make it fit the goal and the project before it runs. Then `idumb check` \
+             says what is wrong with it.",
+        ),
         command("check", "Say what is wrong with a phase without running it", "idumb check", ""),
         command("status", "Show where a phase's latest run stands", "idumb status", ""),
     ]
@@ -113,7 +121,8 @@ pub(crate) fn init(project: Option<&Path>, args: &Init) -> Result<u8> {
     Ok(output::done(args.output.format, "made", &text, json!({ "made": made }))?)
 }
 
-fn make(path: &Path, text: &str) -> Result<()> {
+/// Makes a file and the folders it lies in; one that is there is refused.
+pub(crate) fn make(path: &Path, text: &str) -> Result<()> {
     let wrap = || format!("making {}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(wrap)?;

@@ -28,6 +28,7 @@ mod import;
 mod init;
 mod look;
 mod output;
+mod plan_phase;
 mod project;
 mod prompt;
 mod record;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::diff(project, args),
         Command::Replay(args) => look::replay(project, args),
         Command::Plan(args::PlanCommand::Import(args)) => import::import(project, args),
+        Command::PlanPhase(args) => plan_phase::plan(project, args),
         Command::Grants(args) => grants::grants(args),
         Command::Init(args) => init::init(project, args),
         Command::Doctor(args) => doctor::doctor(project, args),

@@ -91,7 +91,9 @@ impl ErrorCode {
     /// What to do.
     pub fn resolution(self) -> &'static str {
         match self {
-            Self::E001 => "Write .idumb/phases/<number>-<name>/plan.toml first",
+            Self::E001 => {
+                "Make one first: idumb plan-phase --goal TEXT; or write .idumb/phases/<number>-<name>/plan.toml"
+            }
             Self::E002 => "Review error, retry or modify",
             Self::E003 => "Wait for dependency task",
             Self::E004 => "Increase timeout or investigate",

@@ -313,7 +313,7 @@ mod tests {
         `2-search` could be any of `.idumb/phases/2-search` and `.planning/phases/02-search`; name its folder, such as `.idumb/phases/2-search`
         there is no phase `serch`; did you mean `search`?
         there is no phase `9`; the phases are `1-foundation`, `2-search`, `4-phase-4`, `7-api-design` and `8-phase-8`
-        there is no phase `1`, nor any other; write a plan in `.idumb/phases/<number>-<name>/plan.toml`
+        there is no phase `1`, nor any other; make one: idumb plan-phase --goal TEXT; or write `.idumb/phases/<number>-<name>/plan.toml`
         ");
     }
 }

@@ -21,6 +21,7 @@ mod problem;
 mod reading;
 mod render;
 mod rules;
+mod scaffold;
 mod schema;
 mod settings;
 mod suggest;
@@ -39,6 +40,10 @@ pub use phases::{ChooseError, choose_phase, find_phases};
 pub use problem::{Code, Document, Problem, Refused, RefusedPlan, Warned};
 pub use render::{Look, render, render_as, render_plan, render_warned};
 pub use rules::{RulesFile, read_rules};
+pub use scaffold::{
+    Detail, LEVELS, Language, Layout, NoPhase, Pattern, Recorded, Scaffold, Template, Unmade,
+    Wanted, is_passed_over, new_phase, scaffold,
+};
 pub use schema::{Schema, schema};
 pub use settings::{Settings, read_settings};
 pub use suggest::meant;

@@ -59,7 +59,9 @@ pub enum ChooseError {
     #[error("there is no phase `{text}`, nor any other")]
     #[diagnostic(
         code(phase::none),
-        help("write a plan in `.idumb/phases/<number>-<name>/plan.toml`")
+        help(
+            "make one: idumb plan-phase --goal TEXT; or write `.idumb/phases/<number>-<name>/plan.toml`"
+        )
     )]
     None {
         /// What was asked for.
@@ -213,7 +215,7 @@ mod tests {
         there is no phase `sotre`; did you mean `store`?
         there is no phase `4-3`; did you mean `4-2`?
         there is no phase `deployment`; the phases are `1-store`, `2-search`, `3-search`, `4-2`, `5-2-search` and `6-phase-1`
-        there is no phase `1`, nor any other; write a plan in `.idumb/phases/<number>-<name>/plan.toml`
+        there is no phase `1`, nor any other; make one: idumb plan-phase --goal TEXT; or write `.idumb/phases/<number>-<name>/plan.toml`
         there is no phase `\u{1b}[2J`; the phases are `1-store`, `2-search`, `3-search`, `4-2`, `5-2-search` and `6-phase-1`
         ");
     }

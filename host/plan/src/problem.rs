@@ -455,7 +455,7 @@ fn steers(c: char) -> bool {
 }
 
 /// `text`, with what would steer a terminal written as an escape.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) { out.extend(c.escape_unicode()) } else { out.push(c) }

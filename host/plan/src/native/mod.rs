@@ -17,6 +17,7 @@ use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
 
 pub use write::{NotNative, to_native};
+pub(crate) use write::{Parts, in_parts};
 
 pub(crate) const KEYS: &[&str] =
     &["phase", "name", "goal", "depends_on", "supersedes", "tasks", "links"];

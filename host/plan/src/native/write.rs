@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use idumb_core::{CheckpointAt, Criterion, Link, Plan, Step, Task};
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::kinds::CRITERIA;
+use super::says::sentence;
 use crate::limits::as_written;
 
 /// A plan that `plan.toml` cannot say, and why.
@@ -42,14 +45,9 @@ impl NotNative {
 /// ```
 pub fn to_native(plan: &Plan) -> Result<String, NotNative> {
     let refused = |reasons| Err(NotNative { reasons });
-    let unsayable = unsayable(plan);
-    if !unsayable.is_empty() {
-        return refused(unsayable);
-    }
-    let text = match toml::to_string_pretty(&Written::of(plan)) {
-        Ok(text) => text,
-        Err(error) => return refused(vec![error.to_string()]),
-    };
+    let Parts { head, tasks, links } = in_parts(plan)?;
+    let parts: Vec<String> = [head].into_iter().chain(tasks).chain(links).collect();
+    let text = parts.join("\n");
     match super::read(&text, "plan.toml", None) {
         Ok(mut again) => {
             again.digest = plan.digest;
@@ -58,6 +56,34 @@ pub fn to_native(plan: &Plan) -> Result<String, NotNative> {
         }
         Err(error) => refused(error.problems().iter().map(ToString::to_string).collect()),
     }
+}
+
+/// A plan's text in pieces, each of whole lines, so that something can be said between them.
+pub(crate) struct Parts {
+    pub(crate) head: String,
+    /// One for each task, in order.
+    pub(crate) tasks: Vec<String>,
+    /// One for each link.
+    pub(crate) links: Vec<String>,
+}
+
+/// The plan's text in pieces; whether it reads as the plan is for the caller to see.
+pub(crate) fn in_parts(plan: &Plan) -> Result<Parts, NotNative> {
+    let unsayable = unsayable(plan);
+    if !unsayable.is_empty() {
+        return Err(NotNative { reasons: unsayable });
+    }
+    let tasks = plan.tasks.iter().map(|task| pretty(&Tasks { tasks: [WrittenTask::of(task)] }));
+    let links = plan.links.iter().map(|link| pretty(&Links { links: [WrittenLink::of(link)] }));
+    Ok(Parts {
+        head: pretty(&Head::of(plan))?,
+        tasks: tasks.collect::<Result<_, _>>()?,
+        links: links.collect::<Result<_, _>>()?,
+    })
+}
+
+fn pretty(value: &impl Serialize) -> Result<String, NotNative> {
+    toml::to_string_pretty(value).map_err(|error| NotNative { reasons: vec![error.to_string()] })
 }
 
 /// The arguments with values that TOML does not have.
@@ -110,7 +136,7 @@ fn none<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct Head<'a> {
     phase: u32,
     name: &'a str,
     goal: &'a str,
@@ -118,12 +144,19 @@ struct Written<'a> {
     depends_on: &'a [String],
     #[serde(skip_serializing_if = "none")]
     supersedes: Vec<&'a str>,
-    tasks: Vec<WrittenTask<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    links: Vec<WrittenLink<'a>>,
 }
 
-impl<'a> Written<'a> {
+#[derive(Serialize)]
+struct Tasks<'a> {
+    tasks: [WrittenTask<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Links<'a> {
+    links: [WrittenLink<'a>; 1],
+}
+
+impl<'a> Head<'a> {
     fn of(plan: &'a Plan) -> Self {
         Self {
             phase: plan.phase.number,
@@ -131,8 +164,6 @@ impl<'a> Written<'a> {
             goal: &plan.goal,
             depends_on: &plan.depends_on,
             supersedes: plan.supersedes.iter().map(|id| id.as_str()).collect(),
-            tasks: plan.tasks.iter().map(WrittenTask::of).collect(),
-            links: plan.links.iter().map(WrittenLink::of).collect(),
         }
     }
 }
@@ -190,7 +221,10 @@ impl<'a> WrittenTask<'a> {
             limits: as_written(&task.limits),
             options: &task.options,
             steps: task.steps.iter().map(WrittenStep::of).collect(),
-            accept: task.accept.iter().map(WrittenCriterion::of).collect(),
+            accept: (1..)
+                .zip(&task.accept)
+                .map(|(number, criterion)| WrittenCriterion::of(task, number, criterion))
+                .collect(),
         }
     }
 }
@@ -205,7 +239,7 @@ fn time(time: Duration) -> String {
     }
 }
 
-/// The long form: `kind = "copy"` and every argument by its name.
+/// The long form, which every agent's steps have: `kind = "copy"` and every argument by its name.
 #[derive(Serialize)]
 struct WrittenStep<'a> {
     kind: &'a str,
@@ -219,19 +253,47 @@ impl<'a> WrittenStep<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// The short form, `contains = "PATH"` with the other arguments beside it, and neither an id nor
+/// words that are made of the rest anyway.
 struct WrittenCriterion<'a> {
-    id: &'a str,
-    says: &'a str,
-    kind: &'a str,
-    #[serde(flatten)]
-    args: &'a Map<String, Value>,
+    criterion: &'a Criterion,
+    id: Option<&'a str>,
+    says: Option<&'a str>,
 }
 
 impl<'a> WrittenCriterion<'a> {
-    fn of(criterion: &'a Criterion) -> Self {
+    fn of(task: &Task, number: usize, criterion: &'a Criterion) -> Self {
         let Criterion { id, text, kind, args, .. } = criterion;
-        Self { id: id.as_str(), says: text, kind, args }
+        let made = format!("{}.{number}", task.id);
+        Self {
+            criterion,
+            id: Some(id.as_str()).filter(|id| *id != made),
+            says: Some(text.as_str()).filter(|text| *text != sentence(kind, args)),
+        }
+    }
+}
+
+impl Serialize for WrittenCriterion<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Criterion { kind, args, .. } = self.criterion;
+        let known = CRITERIA.iter().find(|known| known.name == kind && !known.has_own());
+        let first = known.and_then(|known| Some((known.first(), args.get(known.first())?)));
+        let mut map = serializer.serialize_map(None)?;
+        match first {
+            Some((_, value)) => map.serialize_entry(kind, value)?,
+            None => map.serialize_entry("kind", kind)?,
+        }
+        let held = first.map(|(name, _)| name);
+        for (name, value) in args.iter().filter(|(name, _)| Some(name.as_str()) != held) {
+            map.serialize_entry(name, value)?;
+        }
+        if let Some(id) = self.id {
+            map.serialize_entry("id", id)?;
+        }
+        if let Some(says) = self.says {
+            map.serialize_entry("says", says)?;
+        }
+        map.end()
     }
 }
 
