@@ -37,7 +37,7 @@ pub(crate) struct Approved {
     plan: Digest,
     /// The agents' bytes, by name.
     agents: BTreeMap<String, Digest>,
-    /// The rules and policies that apply.
+    /// The rules and policies that apply, and which agent does which task.
     rules: Digest,
     /// The files that the plan's tasks may read or write, as they are.
     base: BTreeMap<String, Digest>,
@@ -55,12 +55,13 @@ impl Approved {
             plan.tasks.iter().flat_map(|task| task.reads.iter().chain(&task.writes)).collect();
         let mut base = BTreeMap::new();
         walk(root, "", &globs, &mut base)?;
+        let tasks: Vec<_> = plan.tasks.iter().map(|task| (&task.id, &task.agent)).collect();
         Ok(Self {
             format: FORMAT.to_owned(),
             phase: plan.phase.to_string(),
             plan: plan.digest,
             agents: agents.iter().map(|agent| (agent.name.clone(), agent.digest)).collect(),
-            rules: Digest::of(&serde_json::to_vec(&(rules, policies))?),
+            rules: Digest::of(&serde_json::to_vec(&(rules, policies, tasks))?),
             base,
         })
     }
@@ -124,7 +125,7 @@ impl Approved {
             drift.push(format!("agent `{}` {what}", printable(&name)));
         }
         if self.rules != now.rules {
-            drift.push("the rules or policies changed".to_owned());
+            drift.push("the rules, the policies or who does which task changed".to_owned());
         }
         let files = changed(&self.base, &now.base);
         let named: Vec<String> = files

@@ -224,9 +224,10 @@ fn idle(task: &Task) -> Option<Finding> {
     let idle = task.agent == "builder" && task.steps.is_empty();
     idle.then(|| {
         let message = "it has no steps, and the built-in builder does nothing else";
-        Finding::coded(ErrorCode::E002, message)
-            .of(&task.id)
-            .help("give it steps, or an agent of yours: `agent = \"NAME\"`")
+        Finding::coded(ErrorCode::E002, message).of(&task.id).help(
+            "give it steps, or an agent of yours: `agent = \"NAME\"`, or `[roles] builder` in \
+                   idumb.toml",
+        )
     })
 }
 

@@ -253,7 +253,7 @@ impl Opened<'_> {
         config: RunConfig,
     ) -> Result<(Run, Recorder)> {
         let Recorded { run, events, covered } = recorded;
-        if run.plan().digest == plan.digest {
+        if run.plan().digest == plan.digest && reassigned(run.plan(), &plan).is_none() {
             return Ok((run.with_config(config), Recorder::going_on(journal, events, covered)));
         }
         // What completed tasks read is in their events, not in a snapshot.
@@ -387,7 +387,8 @@ impl Opened<'_> {
         if !args.resume {
             return Err(self.could_be_resumed(&recorded.run, number).into());
         }
-        let changes = changes(latest, recorded.run.config(), plan, bindings);
+        let mut changes = changes(latest, recorded.run.config(), plan, bindings);
+        changes.extend(reassigned(recorded.run.plan(), plan));
         if changes.is_empty() || args.replan {
             return Ok(Start::Resume(Box::new(recorded)));
         }
@@ -456,6 +457,14 @@ fn changes(
         }
     }
     changes
+}
+
+/// The first task that is the same and that another agent does now: `[roles]` changed.
+fn reassigned(old: &Plan, new: &Plan) -> Option<String> {
+    let pairs = old.tasks.iter().zip(&new.tasks);
+    let mut others = pairs.filter(|(old, new)| old.id == new.id && old.agent != new.agent);
+    let (old, new) = others.next()?;
+    Some(format!("who does task {} (was {}, is {})", new.id, old.agent, new.agent))
 }
 
 /// A run goes on by itself only with the plan and the agents that it was bound to.

@@ -213,8 +213,11 @@ fn unusable(path: &str, error: &anyhow::Error) -> Fault {
     Fault::usage(message).hint("name a plan that `idumb check` reads, or a built-in template")
 }
 
-/// The project's own builder, if there is exactly one.
+/// The project's own builder: the one of `[roles]`, or the only one there is.
 fn only_builder(project: &Project) -> Option<&str> {
+    if let Some(own) = project.config.roles.get(&Role::Builder) {
+        return Some(own);
+    }
     let agents = project.config.agents.iter();
     let mut builders = agents.filter(|(_, agent)| agent.role == Role::Builder);
     match (builders.next(), builders.next()) {

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use idumb_core::{ErrorCode, PhaseId, Plan};
+use idumb_core::{ErrorCode, PhaseId, Plan, Role, Task};
 use idumb_plan::{
     ChooseError, Config, FoundPlan, Limits, Look, PLACES, Refused, RulesFile, Settings, SourceFile,
 };
@@ -198,6 +198,17 @@ impl Project {
         self.read(&self.root, &found.files, Some(&found.phase))
     }
 
+    /// The plan with the project's own builder where a task names none: the built-in one can do
+    /// steps, and nothing else.
+    fn staffed(&self, mut plan: Plan) -> Plan {
+        let (usual, own) = (Role::Builder.as_str(), self.config.roles.get(&Role::Builder));
+        if let Some(own) = own {
+            let open = |task: &&mut Task| task.agent == usual && task.steps.is_empty();
+            plan.tasks.iter_mut().filter(open).for_each(|task| task.agent.clone_from(own));
+        }
+        plan
+    }
+
     fn read(&self, root: &Path, files: &[String], expected: Option<&PhaseId>) -> Result<Plan> {
         let mut texts = Vec::new();
         for name in files {
@@ -222,7 +233,7 @@ impl Project {
         for warned in &read.warnings {
             crate::tell(&idumb_plan::render_warned(warned, look()));
         }
-        Ok(read.plan)
+        Ok(self.staffed(read.plan))
     }
 }
 

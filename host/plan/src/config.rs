@@ -35,9 +35,8 @@ pub(crate) const PROJECT: &[&str] = &["name", "current_phase"];
 /// The words of `mode`.
 pub(crate) const MODES: [&str; 2] = ["interactive", "auto"];
 
-/// The roles that `[roles]` gives: a task names its builder itself.
-pub(crate) const OPEN_ROLES: [Role; 3] =
-    [Role::Validator, Role::Verifier, Role::IntegrationChecker];
+/// The roles that `[roles]` gives; a task can name its builder itself.
+pub(crate) const OPEN_ROLES: [Role; 4] = Role::ALL;
 
 /// The most tasks in a batch.
 pub(crate) const LARGEST_BATCH: u32 = 1000;
@@ -51,7 +50,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// Third parties' agents, by the name that tasks and roles use.
     pub agents: BTreeMap<String, AgentSource>,
-    /// Which agent takes a role: a name from `agents`, or the role's built-in one.
+    /// Which agent takes a role: a name from `agents`, or the role's built-in one. A builder's is
+    /// for the tasks that name no agent and have no steps.
     pub roles: BTreeMap<Role, String>,
     /// How much of the machine agents may use, and compiling them.
     pub limits: Limits,
@@ -214,7 +214,7 @@ fn mode(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Mode, Told> {
     }
 }
 
-/// Which agent takes a role. Builders are not here: each task names its own.
+/// Which agent takes a role.
 fn roles(
     reading: &mut Reading<'_>,
     table: &Table<'_>,
@@ -222,12 +222,9 @@ fn roles(
 ) -> Result<BTreeMap<Role, String>, Told> {
     let pairs = every(table.keys(), |(key, span)| {
         let Some(role) = OPEN_ROLES.into_iter().find(|role| role.as_str() == key) else {
-            let help = match key {
-                "builder" => "a task names its builder itself: `agent = \"NAME\"`".to_owned(),
-                _ => meant(key, OPEN_ROLES.map(Role::as_str), "the roles here are"),
-            };
+            let help = meant(key, OPEN_ROLES.map(Role::as_str), "the roles are");
             let message = format!("`[roles]` has no `{key}`");
-            let problem = Problem::new(Code::UnknownRole, span, message).label("not a role here");
+            let problem = Problem::new(Code::UnknownRole, span, message).label("not a role");
             return Err(reading.refuse(problem.help(help)));
         };
         let agent = table.get(key).map(|item| role_agent(reading, &item, role, agents));

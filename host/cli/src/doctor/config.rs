@@ -130,7 +130,7 @@ fn agents(project: &Project, rows: &mut Vec<Row>) {
         let value = Some(format!("{}, a {}{pin}", printable(&agent.path), agent.role));
         rows.push(Row { name: format!("agents.{name}"), value, from: "idumb.toml".to_owned() });
     }
-    for role in [Role::Validator, Role::Verifier, Role::IntegrationChecker] {
+    for role in Role::ALL {
         let (value, from) = match project.config.roles.get(&role) {
             Some(name) => (name.clone(), "idumb.toml"),
             None => (BUILT_IN.to_owned(), DEFAULT),

@@ -13,6 +13,10 @@ use crate::{
 
 type Options = Vec<(String, String)>;
 
+/// How many lines of a task's description a question has, and how many letters.
+const MOST_LINES: usize = 20;
+const MOST_LETTERS: usize = 2000;
+
 fn option(id: &str, text: impl Into<String>) -> (String, String) {
     (id.to_owned(), text.into())
 }
@@ -69,9 +73,26 @@ impl Run {
                 vec![option("continue", "go on with what is next"), pause],
             ),
         };
+        let question = question + &self.described(task);
         let subject = Subject::Checkpoint { task: task.clone(), at, human };
         self.open_prompt(now, subject, question, options);
         true
+    }
+
+    /// What the plan says of a task beside its title, as lines more of a question.
+    fn described(&self, task: &TaskId) -> String {
+        let Some(task) = self.plan_task(task) else { return String::new() };
+        let all = task.description.trim();
+        if all.is_empty() || all == task.title {
+            return String::new();
+        }
+        let shown: Vec<&str> = all.lines().take(MOST_LINES).collect();
+        let more = all.lines().count() > shown.len();
+        let mut text: String = shown.join("\n").chars().take(MOST_LETTERS).collect();
+        if more || text.len() < all.len() {
+            text.push_str("\n…");
+        }
+        format!("\n{text}")
     }
 
     fn open_prompt(&mut self, now: Moment, subject: Subject, question: String, options: Options) {

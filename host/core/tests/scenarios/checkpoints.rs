@@ -55,6 +55,25 @@ fn a_checkpoint_before_a_task_holds_only_that_task() {
     assert_eq!(world.waits_for(), ["build B", "build A"], "it is asked once, not each attempt");
 }
 
+/// A person decides about what the plan says, so they see it; not without end.
+#[test]
+fn a_checkpoint_shows_what_the_plan_says_of_its_task() {
+    let question = |description: &str| {
+        let description = description.to_owned();
+        let task = Task { description, ..task("A").stopping(BEFORE, false) };
+        World::interactive([task]).prompt().unwrap().question.clone()
+    };
+    let head = "Task A (Task A) is next. Go on with it?";
+    assert_eq!(question(" \n"), head);
+    assert_eq!(question("Task A"), head, "that is said already");
+    assert_eq!(question("Choose:\n- a\n- b\n"), format!("{head}\nChoose:\n- a\n- b"));
+    let long = question(&"line\n".repeat(1000));
+    assert_eq!(long.lines().count(), 22, "{long}");
+    assert!(long.ends_with("line\n…"));
+    let wide = question(&"é".repeat(100_000));
+    assert!(wide.len() < 5000 && wide.ends_with('…'));
+}
+
 #[test]
 fn at_a_checkpoint_before_it_a_task_may_be_left_out() {
     let tasks = [task("A").stopping(BEFORE, false), task("B").after(&["A"])];

@@ -19,7 +19,10 @@ pub(super) fn config() -> Value {
         "project" => about(project(), "About the project itself."),
         "defaults" => about(defaults(), "What the command line's flags override."),
         "agents" => about(agents(), "Third parties' agents, by the name that tasks and roles use."),
-        "roles" => about(roles(), "Which agent takes a checking role; default: the built-in one."),
+        "roles" => about(
+            roles(),
+            "Which agent takes a role; default: the built-in one. A task can name its builder itself.",
+        ),
         "limits" => {
             about(all_limits(), "What agents may use of the machine; a task can only narrow these.")
         }
