@@ -1,129 +1,78 @@
-//! Every command line in README.md does what the page says.
+//! Every command line in README.md and in the guides does what the page says.
 //!
-//! Invariant: a line that starts with `$ ` in a block marked `console` or `sh` is run, or
-//! is checked to be the one that `.ci/run` runs; there is no third kind.
-//!
-//! Commands of one block run in order, in one fresh copy of what the repository holds.
-//! They must end with status 0, or with the one that the block's mark names, such as
-//! `console exit=14`: then it is the last command that must.
+//! Invariant: the commands of one block of README.md run in order, in one fresh copy of what the
+//! repository holds; those of a guide all in one folder, from an empty one on.
 
+#[path = "support/shell.rs"]
+mod shell;
 mod support;
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
 
-use support::{idumb, plant, root, told, tree};
-
-/// A block of the page.
-#[derive(Debug)]
-struct Block {
-    line: usize,
-    exit: i32,
-    commands: Vec<String>,
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let mut found: Vec<Block> = Vec::new();
-    // Whether the line is in a block, and in one of commands.
-    let (mut inside, mut commands) = (false, false);
-    for (index, line) in page.lines().enumerate() {
-        if let Some(mark) = line.trim_start().strip_prefix("```") {
-            inside = !inside;
-            let mut words = mark.split_whitespace();
-            commands = inside && matches!(words.next(), Some("console" | "sh"));
-            if commands {
-                let exit = words.find_map(|word| word.strip_prefix("exit="));
-                let exit = exit.map_or(0, |exit| exit.parse().expect("exit=NUMBER"));
-                found.push(Block { line: index + 1, exit, commands: Vec::new() });
-            }
-        } else if commands && let Some(command) = line.strip_prefix("$ ") {
-            found.last_mut().expect("a block").commands.push(command.to_owned());
-        }
-    }
-    found
-}
-
-/// Where the commands of a block run.
-struct Shell {
-    temporary: tempfile::TempDir,
-    /// Relative to the copy.
-    here: PathBuf,
-    /// What the last run of the binary printed.
-    last: String,
-}
-
-impl Shell {
-    fn new() -> Self {
-        let temporary = tempfile::tempdir().expect("a temporary folder");
-        let mut examples = tree(&root().join("examples"));
-        examples.retain(|path, _| !path.contains("/target/") && !path.contains("/.idumb/state/"));
-        plant(&examples, &temporary.path().join("idumb/examples"));
-        Self { temporary, here: PathBuf::from("idumb"), last: String::new() }
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.temporary.path().join(&self.here)
-    }
-
-    /// Runs one command; its exit status.
-    fn run(&mut self, command: &str) -> Result<i32, String> {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        assert!(
-            !command.contains(['"', '\'', '|', '>', '&', ';', '`']),
-            "no shell here: {command}"
-        );
-        match words.as_slice() {
-            ["rustup" | "bash", ..] | ["cargo", "test", ..] => {
-                let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
-                let same = ci.lines().any(|line| line.trim().starts_with(command));
-                if same { Ok(0) } else { Err("`.ci/run` does not run this".to_owned()) }
-            }
-            ["cargo", "run", "--release", "--", args @ ..] | ["idumb", args @ ..] => {
-                let mut process = idumb(&self.folder(), self.temporary.path());
-                let output = process.args(args).output().map_err(|error| error.to_string())?;
-                self.last = told(&output);
-                output.status.code().ok_or_else(|| "it was killed".to_owned())
-            }
-            ["cd", folder] => {
-                let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-                assert!(Path::new(folder).components().all(plain), "cd {folder}");
-                self.here.push(folder);
-                let there = self.folder().is_dir();
-                if there { Ok(0) } else { Err("there is no such folder".to_owned()) }
-            }
-            ["cat", file] => {
-                let text = fs::read_to_string(self.folder().join(file));
-                text.map(|_| 0).map_err(|error| error.to_string())
-            }
-            _ => Err("unknown command in README".to_owned()),
-        }
-    }
-}
+use shell::{Piece, Shell, pieces};
+use support::root;
 
 #[test]
 fn every_command_in_the_readme_works() {
     let page = fs::read_to_string(root().join("README.md"))
         .expect("README.md, whose commands are to be run, cannot be read");
-    let blocks = blocks(&page);
-    let commands: usize = blocks.iter().map(|block| block.commands.len()).sum();
+    let blocks = pieces(&page);
+    let commands = |piece: &Piece| match piece {
+        Piece::Block(block) => block.commands.len(),
+        Piece::File { .. } => 0,
+    };
+    let commands: usize = blocks.iter().map(commands).sum();
     assert!(commands >= 3, "README.md shows no commands: is every block marked `console`?");
-    let mut troubles = Vec::new();
-    for block in &blocks {
-        let mut shell = Shell::new();
-        let last = block.commands.len().saturating_sub(1);
-        for (index, command) in block.commands.iter().enumerate() {
-            let expected = if index == last { block.exit } else { 0 };
-            let trouble = match shell.run(command) {
-                Ok(exit) if exit == expected => continue,
-                Ok(exit) => format!("exit status {exit}, not {expected}: {}", shell.last),
-                Err(why) => why,
-            };
-            troubles
-                .push(format!("README.md, block at line {}: `{command}`: {trouble}", block.line));
-            break;
-        }
+    let follow = |piece| Shell::new().follow(piece).err();
+    let troubles: Vec<String> = blocks.iter().filter_map(follow).collect();
+    assert!(troubles.is_empty(), "README.md: {}", troubles.join("\n"));
+}
+
+/// One test a guide, so that they run beside each other.
+macro_rules! guides {
+    ($($name:ident = $file:literal,)*) => {
+        const GUIDES: &[&str] = &[$($file),*];
+
+        $(
+            #[test]
+            fn $name() {
+                let page = fs::read_to_string(root().join("docs/guides").join($file)).unwrap();
+                let mut shell = Shell::beside();
+                for piece in pieces(&page) {
+                    if let Err(why) = shell.follow(&piece) {
+                        panic!("docs/guides/{}: {why}", $file);
+                    }
+                }
+            }
+        )*
+    };
+}
+
+guides! {
+    write_a_plan = "write-a-plan.md",
+    review_and_approve = "review-and-approve.md",
+    recover_from_a_failure = "recover-from-a-failure.md",
+    write_an_agent = "write-an-agent.md",
+    run_in_ci = "run-in-ci.md",
+}
+
+#[test]
+fn every_guide_is_followed_and_listed() {
+    let there = fs::read_dir(root().join("docs/guides")).expect("docs/guides");
+    let mut there: Vec<String> =
+        there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort();
+    let mut known = GUIDES.to_vec();
+    known.sort_unstable();
+    assert_eq!(there, known, "docs/guides holds the left, this test follows the right");
+    let page = fs::read_to_string(root().join("README.md")).unwrap();
+    for guide in GUIDES {
+        assert!(page.contains(&format!("(docs/guides/{guide})")), "README.md does not name {guide}");
+        let text = fs::read_to_string(root().join("docs/guides").join(guide)).unwrap();
+        let blocks = pieces(&text);
+        let is_run = |piece: &Piece| matches!(piece, Piece::Block(block) if !block.commands.is_empty());
+        assert!(blocks.iter().any(is_run), "{guide} shows no command");
     }
-    assert!(troubles.is_empty(), "{}", troubles.join("\n"));
 }
 
 #[test]
@@ -138,16 +87,33 @@ fn the_agent_in_the_readme_is_the_one_in_the_examples() {
 
 #[test]
 fn blocks_are_found_by_their_marks() {
-    let page =
-        "```sh\n$ a b\nprinted\n$ c\n```\n```text\n$ no\n```\n```console exit=14\n$ d\n```\n";
-    let found = blocks(page);
-    assert_eq!(found.len(), 2);
-    assert_eq!(found[0].commands, ["a b", "c"]);
-    assert_eq!((found[1].exit, found[1].line), (14, 9));
+    let page = "```sh\n$ a b\nprinted\n$ c\n```\n```text\n$ no\n```\n```console exit=14\n$ d\n```\n\
+                ```toml file=x/y.toml\na = 1\n```\n";
+    let found = pieces(page);
+    let [Piece::Block(first), Piece::Block(second), Piece::File { path, text }] = &found[..] else {
+        panic!("{found:?}");
+    };
+    let commands: Vec<&str> = first.commands.iter().map(|shown| shown.command.as_str()).collect();
+    assert_eq!(commands, ["a b", "c"]);
+    assert_eq!(first.commands[0].printed, ["printed"]);
+    assert_eq!((second.exit, second.line), (14, 9));
+    assert_eq!((path.as_str(), text.as_str()), ("x/y.toml", "a = 1\n"));
 }
 
 #[test]
-fn a_command_of_no_known_kind_is_an_error() {
-    assert_eq!(Shell::new().run("curl example.org").unwrap_err(), "unknown command in README");
-    assert!(Shell::new().run("cargo test --nowhere").is_err());
+fn a_page_that_is_wrong_is_found_out() {
+    let follow = |page: &str| {
+        let mut shell = Shell::beside();
+        pieces(page).iter().try_for_each(|piece| shell.follow(piece))
+    };
+    let wrong = |page: &str, why: &str| {
+        let told = follow(page).unwrap_err();
+        assert!(told.contains(why), "{page}: {told}");
+    };
+    wrong("```sh\n$ curl example.org\n```\n", "a command that no test knows");
+    wrong("```sh\n$ cargo test --nowhere\n```\n", "does not run this");
+    wrong("```sh\n$ cat a | wc\n```\n", "no shell here");
+    wrong("```sh\n$ idumb status\n```\n", "exit status 10, not 0");
+    wrong("```text file=a\none\n```\n```sh\n$ cat a\ntwo\n```\n", "did not print \"two\"");
+    assert_eq!(follow("```text file=a\none two\n```\n```sh\n$ cat a\no[..]w[..]\n```\n"), Ok(()));
 }

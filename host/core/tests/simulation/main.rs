@@ -20,8 +20,8 @@ use idumb_core::Event;
 
 use crate::simulation::Simulation;
 
-/// About a minute's worth for two processors.
-const SEEDS: u64 = 100_000;
+/// Well under a minute's worth for two processors.
+const SEEDS: u64 = 60_000;
 
 /// Situations that must come about, beside each kind of event.
 const SITUATIONS: [&str; 16] = [
