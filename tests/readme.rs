@@ -67,10 +67,14 @@ fn every_guide_is_followed_and_listed() {
     assert_eq!(there, known, "docs/guides holds the left, this test follows the right");
     let page = fs::read_to_string(root().join("README.md")).unwrap();
     for guide in GUIDES {
-        assert!(page.contains(&format!("(docs/guides/{guide})")), "README.md does not name {guide}");
+        assert!(
+            page.contains(&format!("(docs/guides/{guide})")),
+            "README.md does not name {guide}"
+        );
         let text = fs::read_to_string(root().join("docs/guides").join(guide)).unwrap();
         let blocks = pieces(&text);
-        let is_run = |piece: &Piece| matches!(piece, Piece::Block(block) if !block.commands.is_empty());
+        let is_run =
+            |piece: &Piece| matches!(piece, Piece::Block(block) if !block.commands.is_empty());
         assert!(blocks.iter().any(is_run), "{guide} shows no command");
     }
 }

@@ -157,7 +157,10 @@ impl Shell {
         let mut lines = self.last.lines();
         for wanted in &shown.printed {
             if !lines.any(|line| fits(line, wanted)) {
-                return Err(format!("`{command}` did not print {wanted:?}, or not there: {}", self.last));
+                return Err(format!(
+                    "`{command}` did not print {wanted:?}, or not there: {}",
+                    self.last
+                ));
             }
         }
         Ok(())
@@ -274,7 +277,5 @@ fn fits(line: &str, wanted: &str) -> bool {
     if first.is_empty() && wanted.is_empty() {
         return line.is_empty();
     }
-    parts
-        .try_fold(rest, |rest, part| rest.find(part).map(|at| &rest[at + part.len()..]))
-        .is_some()
+    parts.try_fold(rest, |rest, part| rest.find(part).map(|at| &rest[at + part.len()..])).is_some()
 }

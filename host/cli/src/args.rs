@@ -2,6 +2,8 @@
 //!
 //! Invariant: every flag is documented here, and nowhere does a flag mean two things.
 
+mod grants;
+mod output;
 mod plan_phase;
 mod sandbox;
 mod value;
@@ -12,10 +14,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use idumb_core::{Attempt, Mode, RunId};
 
+pub(crate) use grants::{GrantArgs, GrantsCommand, Revoke};
+pub(crate) use output::{Format, Output};
 pub(crate) use plan_phase::PlanPhase;
 pub(crate) use sandbox::{Afterwards, DirArg, SandboxCommand, SandboxRun};
 pub(crate) use value::{GrantArg, ReportArg};
-use value::{duration, grant, report};
+use value::{duration, report};
 
 /// Runs other people's agents on your code, safely.
 ///
@@ -110,37 +114,6 @@ pub(crate) struct Init {
     pub(crate) output: Output,
 }
 
-impl Command {
-    /// How its results are to be printed.
-    pub(crate) fn format(&self) -> Format {
-        let output = match self {
-            Self::ExecutePhase(args) => args.output,
-            Self::Check(args) => args.output,
-            Self::Plan(PlanCommand::Import(args)) => args.output,
-            Self::PlanPhase(args) => args.output,
-            Self::VerifyWork(args) => args.output,
-            Self::Status(args) => args.output,
-            Self::Pause(args) => args.output,
-            Self::Cancel(args) => args.output,
-            Self::Answer(args) => args.output,
-            Self::Log(args) => args.output,
-            Self::Debug(args) => args.output,
-            Self::Diff(args) => args.output,
-            Self::Replay(args) => args.output,
-            Self::Grants(GrantsCommand::List { output }) => *output,
-            Self::Grants(GrantsCommand::Revoke(args)) => args.output,
-            Self::Init(args) => args.output,
-            Self::Doctor(args) => args.output,
-            // A schema is JSON, and what the others print is for shells, or the command's own.
-            Self::Schema { .. }
-            | Self::Completions { .. }
-            | Self::Man { .. }
-            | Self::Sandbox(_) => Output::default(),
-        };
-        output.format
-    }
-}
-
 /// Looks at the machine and at the project, if there is one. Changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 everything needed is there, 2 nothing can run like this.")]
@@ -179,33 +152,6 @@ pub(crate) enum AgentHost {
 pub(crate) enum PlanCommand {
     /// Write the native form of a plan, as `.idumb/phases/<phase>/plan.toml`
     Import(PlanImport),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GrantsCommand {
-    /// List what is kept, with what each is bound to
-    List {
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Take back what was allowed
-    Revoke(Revoke),
-}
-
-/// Takes back what you allowed; a run that needs it asks again. A run that goes on is not touched:
-/// `idumb cancel` ends it.
-#[derive(Debug, Args)]
-pub(crate) struct Revoke {
-    /// Whose: the agent's name, or how its digest begins
-    #[arg(required_unless_present = "all")]
-    pub(crate) agent: Vec<String>,
-
-    /// Everything, of every project
-    #[arg(long, conflicts_with = "agent")]
-    pub(crate) all: bool,
-
-    #[command(flatten)]
-    pub(crate) output: Output,
 }
 
 /// Reads a plan of any dialect (docs/plan-format.md) and writes it as a `plan.toml`. Such a plan
@@ -476,32 +422,6 @@ pub(crate) struct Replay {
 
     #[command(flatten)]
     pub(crate) output: Output,
-}
-
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct GrantArgs {
-    /// Allow this agent what the plan gives it, at this start: its name, or `NAME=DIGEST` for one
-    /// component only; may be given more than once, or with commas
-    #[arg(long, value_name = "AGENT", value_delimiter = ',', value_parser = grant)]
-    pub(crate) grant: Vec<GrantArg>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub(crate) struct Output {
-    /// How to print: `text` for people; for programs `json`, one value, or `jsonl`, an object a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON value, when it is done
-    Json,
-    /// One JSON object a line, as it happens
-    Jsonl,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
