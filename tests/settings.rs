@@ -72,7 +72,7 @@ fn each_place_comes_before_the_next() {
     let settings = |variables: &[(&str, &str)]| all.map(|name| place.setting(name, variables));
     let usual = [("5", "default"), ("600s", "default"), ("interactive", "default")];
     let mut expected: Vec<_> = usual.map(|(value, from)| set(value, from)).to_vec();
-    expected.extend([set("-", "default"), set("-", "default")]);
+    expected.extend([set("256MiB", "default"), set("100000", "default")]);
     assert_eq!(settings(&[]).to_vec(), expected);
 
     place.own(

@@ -18,6 +18,7 @@ use idumb_sandbox::Sandbox;
 use serde_json::json;
 
 use crate::args::{Check, Format};
+use crate::columns;
 use crate::consent::{Asking, Standing};
 use crate::dry_run::undeclared;
 use crate::established::Established;
@@ -116,7 +117,7 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
     findings.extend(apart(&plan));
     findings.sort_by_key(|finding| finding.severity.rank());
     let out = match args.output.format {
-        Format::Text => text(&plan, &findings),
+        Format::Text => columns::fit(&text(&plan, &findings)),
         Format::Json | Format::Jsonl => json_line(&plan, &findings),
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use idumb_core::ResourceLimits;
+use idumb_overlay::Quota;
 use idumb_sandbox::{Cache, CompileLimits, Compiler, CompilerProcess, Limits, Options};
 
 use crate::apart::apart;
@@ -30,6 +32,33 @@ pub(crate) fn options(limits: &idumb_plan::Limits, calls: u32, roots: &[&Path]) 
         cache: cache(roots),
         compiler: Compiler::Apart(process),
         on_demand: false,
+    }
+}
+
+/// What agents may use where nobody says anything.
+pub(crate) fn usual_limits() -> idumb_plan::Limits {
+    let (usual, files, compiling) = (Limits::default(), Quota::default(), CompileLimits::default());
+    let count = |number: usize| u64::try_from(number).ok();
+    let agent = ResourceLimits {
+        memory: count(usual.memory),
+        table_elements: count(usual.table_elements),
+        instances: count(usual.instances),
+        handles: count(usual.handles),
+        cpu_ms: usual.cpu.map(crate::clock::millis),
+        host_call: count(usual.host_call_bytes),
+        random: Some(usual.random_bytes),
+        log_lines: count(usual.log_lines),
+        log_line: count(usual.log_line_bytes),
+        questions: count(usual.questions),
+        open_files: Some(files.open_files),
+        files: Some(files.files),
+        written: Some(files.bytes),
+    };
+    idumb_plan::Limits {
+        agent,
+        host_memory: None,
+        compile_memory: Some(compiling.memory),
+        compile_time: Some(compiling.time),
     }
 }
 

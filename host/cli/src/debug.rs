@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Debug, Format};
 use crate::clock::wall;
+use crate::columns;
 use crate::fault::{DONE, Fault};
 use crate::look::Looked;
 use crate::output::Objects;
@@ -55,7 +56,7 @@ pub(crate) fn debug(project: Option<&Path>, args: &Debug) -> Result<u8> {
             }
         }
     }
-    std::io::stdout().lock().write_all(out.as_bytes())?;
+    std::io::stdout().lock().write_all(columns::fit(&out).as_bytes())?;
     objects.end()?;
     Ok(DONE)
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
+use crate::columns;
 use crate::consent::{Asking, Standing};
 use crate::established::Established;
 use crate::execute::choose_phase;
@@ -54,7 +55,7 @@ pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) 
     .standings()?;
     let shown = Shown { plan: &plan, roster: &roster, standings: &standings, settings };
     let out = match args.output.format {
-        Format::Text => shown.text(&established, &prerequisites, args.verbose),
+        Format::Text => columns::fit(&shown.text(&established, &prerequisites, args.verbose)),
         Format::Json | Format::Jsonl => shown.json_line(&prerequisites),
     };
     std::io::stdout().lock().write_all(out.as_bytes())?;

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use anyhow::Result;
 
 use crate::args::{Format, GrantsCommand, Revoke};
+use crate::columns;
 use crate::consent::{Grants, Kept};
 use crate::fault::{DONE, Fault};
 use crate::output::Objects;
@@ -24,7 +25,7 @@ pub(crate) fn grants(command: &GrantsCommand) -> Result<u8> {
         GrantsCommand::List { output } => {
             let kept = place.as_ref().map(Grants::all).transpose()?.unwrap_or_default();
             if output.format == Format::Text {
-                std::io::stdout().lock().write_all(text(&kept).as_bytes())?;
+                std::io::stdout().lock().write_all(columns::fit(&text(&kept)).as_bytes())?;
                 if kept.is_empty() {
                     crate::tell("nothing is kept; a run asks before it lets an agent do anything");
                 }

@@ -16,6 +16,7 @@ use idumb_journal::{Journal, Reading, RunRow, StateDir};
 
 use crate::args::{Format, Log, Replay, Status};
 use crate::clock::wall;
+use crate::columns;
 use crate::driver::{LOOK_AGAIN, how_to_answer};
 use crate::established::recorded_plan;
 use crate::fault::{DONE, Fault, PAUSED, exit_of};
@@ -78,7 +79,7 @@ pub(crate) fn status(project: Option<&Path>, args: &Status) -> Result<u8> {
     let run = looked.run()?;
     let holder = looked.holder()?;
     let out = match args.output.format {
-        Format::Text => status_text(&run, holder.as_deref()),
+        Format::Text => columns::fit(&status_text(&run, holder.as_deref())),
         Format::Json | Format::Jsonl => {
             let now = Moment { at: wall(), up: 0 };
             output::object("status", report::status(&run, holder.as_deref(), now))

@@ -8,6 +8,7 @@ mod approve;
 mod args;
 mod check;
 mod clock;
+mod columns;
 mod command;
 mod compiled;
 mod consent;
@@ -156,6 +157,7 @@ fn told(error: &anyhow::Error, format: Format) -> u8 {
         text.push_str(&format!("  {}: {hint}\n", paint.strong("what to do")));
     }
     // With standard error gone there is nobody to tell.
+    let text = columns::wrapped(&text, columns::of(&std::io::stderr()));
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     exit
 }

@@ -12,6 +12,7 @@ use idumb_plan::{
 };
 
 use crate::apart::apart;
+use crate::columns;
 use crate::fault::Fault;
 use crate::home;
 
@@ -275,13 +276,7 @@ fn told(refused: &Refused) -> String {
 
 fn look() -> Look {
     let colour = crate::report::Paint::for_stream(&std::io::stderr()).is_on();
-    Look { colour, unicode: true, width: terminal_width() }
-}
-
-/// The columns of the terminal, as the shell tells them; 100 where it does not.
-fn terminal_width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns.unwrap_or(100)
+    Look { colour, unicode: true, width: columns::drawn(&std::io::stderr()) }
 }
 
 /// The nearest folder at or above the current one with `.idumb` or `idumb.toml`.

@@ -10,6 +10,7 @@ use idumb_core::{Prompt, Subject};
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::mpsc;
 
+use crate::columns;
 use crate::driver::Message;
 use crate::report::Paint;
 use crate::text::{lines, printable};
@@ -53,7 +54,8 @@ impl Desk {
     pub(crate) fn ask(&mut self, prompt: Prompt) -> Asking {
         forget_typed();
         self.shown = Some(Instant::now());
-        show(&question(&prompt, Paint::for_stream(&std::io::stderr())));
+        let asked = question(&prompt, Paint::for_stream(&std::io::stderr()));
+        show(&columns::wrapped(&asked, columns::of(&std::io::stderr())));
         self.read();
         Asking { prompt, chosen: None }
     }
@@ -151,7 +153,8 @@ pub(crate) fn ask_now(question: &str, options: &[(String, String)]) -> Option<St
     let paint = Paint::for_stream(&std::io::stderr());
     let wanted = format!("  choose 1-{} or a name: ", options.len());
     forget_typed();
-    show(&format!("{question}{}{wanted}", listed(options, paint)));
+    let asked = format!("{question}{}{wanted}", listed(options, paint));
+    show(&columns::wrapped(&asked, columns::of(&std::io::stderr())));
     loop {
         let mut line = String::new();
         if !matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) {

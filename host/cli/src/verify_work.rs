@@ -20,6 +20,7 @@ use idumb_sandbox::{CallOptions, Context, Sandbox, Stop};
 use serde_json::json;
 
 use crate::args::{Format, VerifyWork};
+use crate::columns;
 use crate::consent::Asking;
 use crate::desk::QuietDesk;
 use crate::established::{Established, recheckable, recorded_plan};
@@ -130,7 +131,7 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
     let checked = checked(&project, &roster, &done, &established, &context)?;
     let status = status_of(&checked, &open);
     let out = match args.output.format {
-        Format::Text => text(&plan, &row.run.to_string(), &checked, &open, status),
+        Format::Text => columns::fit(&text(&plan, &row.run.to_string(), &checked, &open, status)),
         Format::Json | Format::Jsonl => {
             json_line(&plan, &row.run.to_string(), &checked, &open, status)
         }

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{Cli, Command, ExecutePhase, Format};
+use crate::columns;
+use crate::compiled;
 use crate::consent::Grants;
 use crate::fault::Fault;
 use crate::home::{self, COMPONENTS, Place, SETTINGS};
@@ -51,7 +53,7 @@ pub(super) fn told(project: Option<&Path>, format: Format) -> Result<String> {
     agents(&project, &mut rows);
     folders(&project, &mut rows);
     Ok(match format {
-        Format::Text => text(&project, &rows),
+        Format::Text => columns::fit(&text(&project, &rows)),
         Format::Json | Format::Jsonl => {
             output::object("config", json!({ "project": project.root, "settings": rows }))
         }
@@ -79,11 +81,15 @@ fn own_file(project: &Project) -> String {
 
 fn limits(project: &Project, rows: &mut Vec<Row>) {
     let own = project.own.settings.as_ref().map(|own| own.limits.said()).unwrap_or_default();
+    let usual = compiled::usual_limits().said();
     for (index, (key, value)) in project.config.limits.said().into_iter().enumerate() {
         let (value, from) = match (value, own.get(index).and_then(|(_, value)| value.clone())) {
             (Some(value), _) => (Some(value), "idumb.toml".to_owned()),
             (None, Some(value)) => (Some(value), own_file(project)),
-            (None, None) => (None, DEFAULT.to_owned()),
+            (None, None) => {
+                let usual = usual.get(index).and_then(|(_, value)| value.clone());
+                (usual, DEFAULT.to_owned())
+            }
         };
         rows.push(Row { name: format!("limits.{key}"), value, from });
     }
@@ -165,7 +171,7 @@ fn text(project: &Project, rows: &[Row]) -> String {
     let mut out = format!("Settings of {}\n", project.root.display());
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     for row in rows {
-        let value = row.value.as_deref().unwrap_or("-");
+        let value = row.value.as_deref().unwrap_or("none");
         let from = paint.dim(&format!("({})", row.from));
         let _ = writeln!(out, "  {:width$}  {} {from}", row.name, printable(value));
     }

@@ -13,6 +13,7 @@ use idumb_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::{Doctor, Format};
+use crate::columns;
 use crate::compiled;
 use crate::fault::{DONE, USAGE};
 use crate::output;
@@ -50,7 +51,7 @@ pub(crate) fn doctor(project: Option<&Path>, args: &Doctor) -> Result<u8> {
         state(&root),
     ];
     let out = match args.output.format {
-        Format::Text => text(&found),
+        Format::Text => columns::fit(&text(&found)),
         Format::Json | Format::Jsonl => {
             let found: Vec<Value> = found.iter().map(Found::as_json).collect();
             let version = env!("CARGO_PKG_VERSION");

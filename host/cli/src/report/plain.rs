@@ -9,6 +9,7 @@ use idumb_core::{
     WorkflowStep, duration_text,
 };
 
+use crate::columns;
 use crate::report::progress::title;
 use crate::report::{Notice, Paint, Reporter, Scene, limit_texts, progress_block, tool_texts};
 use crate::text::{TASKS, counted, one_line, printable};
@@ -68,6 +69,7 @@ impl Reporter for Plain {
 }
 
 fn write(text: &str) {
+    let text = columns::wrapped(text, columns::of(&std::io::stderr()));
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 

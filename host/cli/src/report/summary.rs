@@ -8,6 +8,7 @@ use std::io::Write as _;
 
 use idumb_core::{Event, RunOutcome, Stamped, TaskState, duration_text};
 
+use crate::columns;
 use crate::driver::how_to_answer;
 use crate::report::{Granted, Paint, Reporter, Scene, failure_block, progress_block};
 use crate::text::{CRITERIA, counted, printable};
@@ -154,6 +155,7 @@ impl Reporter for Summary {
             }
             Event::RunFinished { .. } | Event::RunPaused { .. } => {
                 let text = self.text(stamped, scene);
+                let text = columns::fit(&text);
                 let _ = std::io::stdout().lock().write_all(text.as_bytes());
             }
             _ => {}

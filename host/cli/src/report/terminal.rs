@@ -8,6 +8,7 @@ use std::time::Duration;
 use idumb_core::{Event, Stamped, TaskId};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::columns;
 use crate::report::plain::notice_line;
 use crate::report::progress::body;
 use crate::report::{Notice, Paint, Reporter, Scene, event_line};
@@ -46,6 +47,7 @@ impl Terminal {
     }
 
     fn print(&mut self, line: String) {
+        let line = columns::wrapped(&line, columns::of(&std::io::stderr()));
         match &mut self.held {
             Some(held) => held.push(line),
             None => self.bar.println(line),
