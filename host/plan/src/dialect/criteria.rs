@@ -60,6 +60,11 @@ impl Criteria {
             let help = "say what must hold, or take the entry out";
             return Err(reading.refuse(problem.label("nothing here").help(help)));
         }
+        // Of a text one line is shown in lists: that of a code block would say nothing.
+        let text = match text.trim_start().starts_with("```") {
+            true => format!("What this shows is as it should be:\n{text}"),
+            false => text,
+        };
         let args = [("text", Value::from(text.as_str()))];
         self.add(reading, span, Criterion::JUDGED, &args, text)
     }
