@@ -55,7 +55,7 @@ impl Objects {
             Format::Jsonl => writeln!(out, "{head}"),
             Format::Json => {
                 let (name, version) = (self.format(), VERSION);
-                write!(out, "{{\"format\":\"{name}\",\"version\":{version},\"items\":[\n")
+                writeln!(out, "{{\"format\":\"{name}\",\"version\":{version},\"items\":[")
             }
             Format::Text => Ok(()),
         }

@@ -109,7 +109,7 @@ impl Summary {
             counted(self.attempts as usize, ("attempt", "attempts")),
             counted(scene.state.batches as usize, ("batch", "batches")),
             counted(paths.len(), ("path", "paths")),
-            counted(self.checked as usize, CRITERIA),
+            counted(self.checked, CRITERIA),
         );
         let counts = [
             (skipped, "tasks skipped"),
