@@ -148,7 +148,10 @@ impl Command {
             Some(program) if !program.is_empty() => {}
             _ => return Err(InvalidCommand::NoProgram),
         }
-        if !self.dir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        if !self
+            .dir
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
         {
             return Err(InvalidCommand::OutsideTree(self.dir.clone()));
         }
@@ -174,7 +177,8 @@ impl Command {
 
 /// Whether a host path may appear inside under its own name.
 fn may_be_given(path: &Path) -> bool {
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir));
+    let plain =
+        path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir));
     let apart = |own: &&str| !path.starts_with(own) && !Path::new(own).starts_with(path);
     path.is_absolute() && plain && RESERVED.iter().all(|own| apart(&own))
 }
@@ -197,7 +201,10 @@ mod tests {
             ),
             (|c| c.argv.push("a\0b".into()), InvalidCommand::ZeroByte("a\0b".into())),
             (|c| c.caches.push("/".into()), InvalidCommand::HostPath("/".into())),
-            (|c| c.read_only.push("/opt/../etc".into()), InvalidCommand::HostPath("/opt/../etc".into())),
+            (
+                |c| c.read_only.push("/opt/../etc".into()),
+                InvalidCommand::HostPath("/opt/../etc".into()),
+            ),
         ];
         for (change, error) in wrong {
             let mut command = Command::new(["true"]);

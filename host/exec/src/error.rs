@@ -70,7 +70,11 @@ impl Lacking {
                  kernel.unprivileged_userns_clone and \
                  kernel.apparmor_restrict_unprivileged_userns"
                 .to_owned(),
-            Self::System | Self::Inner { .. } | Self::Walls(_) | Self::Sandbox { .. } | Self::Io(_) => {
+            Self::System
+            | Self::Inner { .. }
+            | Self::Walls(_)
+            | Self::Sandbox { .. }
+            | Self::Io(_) => {
                 return None;
             }
         })

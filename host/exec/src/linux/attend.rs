@@ -186,7 +186,8 @@ impl<'a> Attendance<'a> {
         });
         let outside_fd = outside_fd.map_err(io::Error::from)?;
         let sandbox = Sandbox { outside: child, outside_fd, first: None, control, cgroup };
-        let output = |stream, pipe| Output { stream, pipe, capture: Capture::new(command.limits.output) };
+        let output =
+            |stream, pipe| Output { stream, pipe, capture: Capture::new(command.limits.output) };
         let outputs = [
             output(Stream::Stdout, pipes.0.map(OwnedFd::from)),
             output(Stream::Stderr, pipes.1.map(OwnedFd::from)),
@@ -372,8 +373,7 @@ impl<'a> Attendance<'a> {
     /// Takes hold of the first process inside. It waits to be told to go, so it is still there.
     fn admit(&mut self, sender: Option<Pid>) -> Result<(), Error> {
         let pid = sender.ok_or_else(|| io::Error::other("the first process has no number here"))?;
-        self.sandbox.first =
-            Some(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?);
+        self.sandbox.first = Some(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?);
         if let Some(cgroup) = &self.sandbox.cgroup {
             cgroup.add(pid.as_raw_nonzero().get())?;
         }

@@ -47,7 +47,11 @@ pub(crate) fn make_etc(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Everything bubblewrap is told for this command.
-pub(crate) fn arguments(confinement: &Confinement, command: &Command, tree: &Path) -> Vec<OsString> {
+pub(crate) fn arguments(
+    confinement: &Confinement,
+    command: &Command,
+    tree: &Path,
+) -> Vec<OsString> {
     let mut arguments = Arguments(Vec::new());
     arguments.namespaces(confinement);
     arguments.files(confinement, command, tree);
@@ -75,7 +79,7 @@ impl Arguments {
             self.add(["--unshare-ipc"]);
         }
         if guards.pids {
-            self.add(["--unshare-pid"]);
+            self.add(["--unshare-pid", "--as-pid-1"]);
         }
         if guards.network {
             // It also brings the namespace's own loopback interface up.
@@ -85,15 +89,14 @@ impl Arguments {
         if guards.nested_users && by_kernel {
             self.add(["--disable-userns"]);
         }
-        self.add(["--cap-drop", "ALL", "--new-session", "--die-with-parent", "--as-pid-1"]);
+        self.add(["--cap-drop", "ALL", "--new-session", "--die-with-parent"]);
     }
 
     fn files(&mut self, confinement: &Confinement, command: &Command, tree: &Path) {
         let guards = confinement.guards();
-        if guards.mounts {
-            self.system(confinement);
-        } else {
-            self.add(["--bind", "/", "/"]);
+        self.system(confinement);
+        if !guards.mounts {
+            self.add(["--bind", "/", "/host"]);
         }
         if guards.pids {
             self.add(["--proc", "/proc"]);
@@ -120,10 +123,8 @@ impl Arguments {
         }
         self.bind(if command.writable { "--bind" } else { "--ro-bind" }, tree, Path::new(TREE));
         self.bind("--ro-bind", &confinement.inner().program, Path::new(INNER));
-        if guards.mounts {
-            // Both are memory without a size, and nobody has to write there.
-            self.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
-        }
+        // Both are memory without a size, and nobody has to write there.
+        self.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
         self.add(["--chdir", "/"]);
     }
 

@@ -15,9 +15,7 @@ use super::cgroup::Delegated;
 use super::guards::Guards;
 use super::inner::NOTHING;
 use super::{bubble, run};
-use crate::{
-    Command, Error, Held, Inner, Lacking, Level, Limits, Ran, Setup, Stop, Weaker,
-};
+use crate::{Command, Error, Held, Inner, Lacking, Level, Limits, Ran, Setup, Stop, Weaker};
 
 /// Walls that were seen to stand. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -130,8 +128,7 @@ impl Confinement {
             return (Held::Cgroup, Held::Cgroup);
         }
         let exempt = rustix::process::geteuid().is_root();
-        let processes =
-            if exempt || !counts_by_namespace() { Held::Sampled } else { Held::Rlimit };
+        let processes = if exempt || !counts_by_namespace() { Held::Sampled } else { Held::Rlimit };
         (processes, Held::Sampled)
     }
 }

@@ -26,7 +26,7 @@ pub struct Guards {
     pub sampling: bool,
     /// The folders in memory have a size.
     pub scratch_size: bool,
-    /// The file system is made of what is named.
+    /// The file system is made of what is named. Without, the host's is in `/host` as well.
     pub mounts: bool,
     /// The pid namespace.
     pub pids: bool,

@@ -97,6 +97,10 @@ const MISSING: &[i64] = &[
     libc::SYS_io_uring_setup,
 ];
 
+/// Also not there, where nothing but sampling bounds memory: files in memory that no process has
+/// mapped are in nobody's account. There is `/dev/shm`, which has a size.
+const MISSING_WHERE_SAMPLED: &[i64] = &[libc::SYS_memfd_create];
+
 /// `CLONE_NEWTIME`, which only `unshare` and `clone3` know. (`include/uapi/linux/sched.h`)
 const CLONE_NEWTIME: u64 = 0x80;
 
@@ -159,7 +163,12 @@ fn sockets(network: Network) -> Result<Rules, seccompiler::BackendError> {
         Network::None => vec![not_unix.clone()],
         Network::Loopback => {
             let mut rules = vec![
-                rule([(0, Op::Ne, unix), (0, Op::Ne, inet), (0, Op::Ne, inet6), (0, Op::Ne, netlink)])?,
+                rule([
+                    (0, Op::Ne, unix),
+                    (0, Op::Ne, inet),
+                    (0, Op::Ne, inet6),
+                    (0, Op::Ne, netlink),
+                ])?,
                 // Which interfaces there are: protocol 0, NETLINK_ROUTE.
                 rule([(0, Op::Eq, netlink), (2, Op::Ne, 0)])?,
             ];
@@ -181,7 +190,12 @@ fn no_x32() -> BpfProgram {
     vec![
         // The number of the call is the first word of what a filter is given (`seccomp_data`).
         sock_filter { code: code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS), jt: 0, jf: 0, k: 0 },
-        sock_filter { code: code(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K), jt: 0, jf: 1, k: X32 },
+        sock_filter {
+            code: code(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K),
+            jt: 0,
+            jf: 1,
+            k: X32,
+        },
         sock_filter {
             code: code(libc::BPF_RET | libc::BPF_K),
             jt: 0,
@@ -202,9 +216,11 @@ fn no_x32() -> BpfProgram {
     Vec::new()
 }
 
-/// The filters for a command with such a network. A call is refused if any refuses it.
-pub(crate) fn filters(network: Network) -> io::Result<Vec<BpfProgram>> {
-    let missing = MISSING.iter().map(|call| (*call, Vec::new())).collect();
+/// The filters for a command with such a network, and with its memory sampled or bounded by the
+/// kernel. A call is refused if any refuses it.
+fn filters(network: Network, sampled: bool) -> io::Result<Vec<BpfProgram>> {
+    let sampled = if sampled { MISSING_WHERE_SAMPLED } else { &[] };
+    let missing = MISSING.iter().chain(sampled).map(|call| (*call, Vec::new())).collect();
     let all = || {
         Ok::<_, seccompiler::BackendError>(vec![
             compile(denied()?, libc::EPERM)?,
@@ -219,8 +235,8 @@ pub(crate) fn filters(network: Network) -> io::Result<Vec<BpfProgram>> {
 }
 
 /// Puts this thread, and what it starts from now on, under the filters.
-pub(crate) fn apply(network: Network) -> io::Result<()> {
-    for filter in filters(network)? {
+pub(crate) fn apply(network: Network, sampled: bool) -> io::Result<()> {
+    for filter in filters(network, sampled)? {
         seccompiler::apply_filter(&filter).map_err(io::Error::other)?;
     }
     Ok(())
@@ -273,7 +289,7 @@ mod tests {
     fn errno(network: Network, call: i64, args: &[u64]) -> i32 {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
-        let verdicts = filters(network).expect("they compile");
+        let verdicts = filters(network, true).expect("they compile");
         let verdicts = verdicts.iter().map(|filter| verdict(filter, AUDIT_ARCH, call, all));
         let refused = verdicts.filter(|verdict| *verdict != ALLOW).collect::<Vec<_>>();
         assert!(refused.len() <= 1, "{call} is refused by more than one");
@@ -335,7 +351,7 @@ mod tests {
             for call in DENIED {
                 assert_eq!(errno(Network::Loopback, *call, &args), libc::EPERM, "{call}");
             }
-            for call in MISSING {
+            for call in MISSING.iter().chain(MISSING_WHERE_SAMPLED) {
                 assert_eq!(errno(Network::Loopback, *call, &args), libc::ENOSYS, "{call}");
             }
         }
@@ -346,7 +362,7 @@ mod tests {
     fn another_abi_of_the_same_machine_has_nothing() {
         assert_eq!(errno(Network::None, libc::SYS_read | i64::from(X32), &[]), libc::ENOSYS);
         assert_eq!(errno(Network::None, 520 | i64::from(X32), &[]), libc::ENOSYS);
-        let filters = filters(Network::None).expect("they compile");
+        let filters = filters(Network::None, true).expect("they compile");
         // i386, by int 0x80.
         assert_eq!(verdict(&filters[0], 0x4000_0003, 5, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
     }

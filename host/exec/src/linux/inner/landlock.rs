@@ -35,7 +35,8 @@ pub(super) fn restrict(places: &Places, network: Network) -> io::Result<Option<u
         for (path, access) in listed.into_iter().chain(reads).chain(writes) {
             // What is not there needs no right.
             if let Ok(fd) = PathFd::new(&path) {
-                let access = if is_dir(&fd) { access } else { access & AccessFs::from_file(NEWEST) };
+                let access =
+                    if is_dir(&fd) { access } else { access & AccessFs::from_file(NEWEST) };
                 created = created.add_rule(PathBeneath::new(fd, access))?;
             }
         }

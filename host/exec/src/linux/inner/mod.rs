@@ -16,6 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, getpid, kill_process_group, nice,
     set_dumpable_behavior, setrlimit, wait,
@@ -64,7 +65,7 @@ fn serve() -> io::Result<()> {
     };
     if launch.seccomp {
         // While there is one thread: all others get the filters from it.
-        seccomp::apply(launch.network)?;
+        seccomp::apply(launch.network, launch.sample_memory)?;
     }
     send(&control, &FromInner::Facts(facts::look()?))?;
     let Some(ToInner::Go) = receive(&control)? else {
@@ -102,7 +103,11 @@ fn attend(launch: &Launch, control: &UnixStream) -> Result<FromInner, Failed> {
     }
     let command = start(launch, control)?;
     loop {
-        let ended = step("waiting", wait(WaitOptions::empty()))?;
+        let ended = match wait(WaitOptions::empty()) {
+            // By a signal for which this process has a handler: from inside, it may be anybody's.
+            Err(Errno::INTR) => continue,
+            waited => step("waiting", waited)?,
+        };
         // What lost its parent is waited for here as well.
         let Some((_, status)) = ended.filter(|(pid, _)| *pid == command) else {
             continue;
@@ -219,8 +224,7 @@ fn close_at_exec() -> io::Result<()> {
     #[expect(unsafe_code, reason = "no crate here has this call; it only sets a flag of numbers")]
     // SAFETY: with CLOSE_RANGE_CLOEXEC no descriptor is closed here, so that none that is owned
     // becomes invalid; no memory is given to the kernel.
-    let done = unsafe {
-        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

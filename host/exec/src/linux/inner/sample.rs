@@ -59,10 +59,12 @@ fn look(most: u64, memory: fn(&str, &str) -> u64) -> Used {
     let Ok(processes) = fs::read_dir("/proc") else {
         return used;
     };
+    used.memory += segments(&fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default());
     let own = std::process::id();
     for entry in processes.flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().filter(|name| name.parse::<u32>().is_ok_and(|pid| pid != own))
+        let Some(pid) =
+            name.to_str().filter(|name| name.parse::<u32>().is_ok_and(|pid| pid != own))
         else {
             continue;
         };
@@ -77,6 +79,17 @@ fn look(most: u64, memory: fn(&str, &str) -> u64) -> Used {
         }
     }
     used
+}
+
+/// Bytes in System V segments: they stay when nobody has them. (While somebody has them, they
+/// count twice.)
+fn segments(shm: &str) -> u64 {
+    let mut lines = shm.lines().map(str::split_ascii_whitespace);
+    let Some(column) = lines.next().and_then(|mut names| names.position(|name| name == "rss"))
+    else {
+        return 0;
+    };
+    lines.filter_map(|mut values| values.nth(column)?.parse::<u64>().ok()).sum()
 }
 
 fn quick(_: &str, status: &str) -> u64 {
@@ -110,5 +123,12 @@ mod tests {
         assert_eq!(field(status, "RssAnon"), Some(120));
         assert_eq!(field(status, "Rss"), None);
         assert_eq!(quick("1", status), 120 * 1024);
+    }
+
+    #[test]
+    fn segments_count_by_what_is_in_memory() {
+        let shm = "  key shmid perms       size   rss  swap\n  0  3  600  99999  4096  0\n 1 4 600 9 8192 0\n";
+        assert_eq!(segments(shm), 12288);
+        assert_eq!(segments(""), 0);
     }
 }
