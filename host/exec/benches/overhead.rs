@@ -45,13 +45,17 @@ mod linux {
         let confinement = Confinement::probe(&setup).expect("a confinement");
         let command = Command::new(["/bin/true"]);
         let (mut plain, mut bubble, mut confined) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut setups, mut runs) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             plain.push(timed(|| process("/bin/true", &[])));
             bubble.push(timed(|| process("/usr/bin/bwrap", BUBBLE)));
             confined.push(timed(|| {
                 let stop = Stop::never();
                 let ran = run(&confinement, &command, tree.path(), &stop, &mut |_, _| ());
-                assert!(ran.expect("it ran").succeeded());
+                let ran = ran.expect("it ran");
+                assert!(ran.succeeded());
+                setups.push(ran.setup);
+                runs.push(ran.time);
             }));
         }
         let mut out = format!("{:?}\n{rounds} rounds\n", confinement.level());
@@ -60,6 +64,8 @@ mod linux {
             report(&mut out, "/bin/true, bubblewrap alone", bubble),
             report(&mut out, "/bin/true, idumb-exec", confined),
         ];
+        report(&mut out, "  of it: until it may start", setups);
+        report(&mut out, "  of it: from there to its end", runs);
         let added = confined - plain;
         let _ = writeln!(out, "added to plain: {added:.2} ms (wanted: at most {WANTED} ms)");
         let _ = writeln!(out, "added to bubblewrap alone: {:.2} ms", confined - bubble);

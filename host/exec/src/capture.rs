@@ -31,7 +31,6 @@ impl Captured {
 
 /// Takes an output in.
 #[derive(Debug)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing is run there"))]
 pub(crate) struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,

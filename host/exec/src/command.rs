@@ -180,7 +180,7 @@ fn may_be_given(path: &Path) -> bool {
     let plain =
         path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir));
     let apart = |own: &&str| !path.starts_with(own) && !Path::new(own).starts_with(path);
-    path.is_absolute() && plain && RESERVED.iter().all(|own| apart(&own))
+    path.is_absolute() && plain && RESERVED.iter().all(apart)
 }
 
 #[cfg(test)]

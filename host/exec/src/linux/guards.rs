@@ -1,6 +1,10 @@
 //! The guards one by one, so that a test can take one out and see the attack succeed.
 //!
 //! Invariant: all of them stand, but in tests of this crate (feature `unguarded`).
+#![cfg_attr(
+    not(feature = "unguarded"),
+    expect(unreachable_pub, reason = "public for this crate's own tests alone")
+)]
 
 /// Which guards stand. All, but in tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -157,9 +157,10 @@ mod tests {
             send(&inside, &FromInner::Ended { how, peak_memory: None }).expect("sent");
         }
         drop(inside);
-        let (mut inbox, mut seen) = (Inbox::default(), Vec::new());
-        for byte in (&host).bytes() {
-            inbox.take(&[byte.expect("a byte")]);
+        let (mut inbox, mut seen, mut sent) = (Inbox::default(), Vec::new(), Vec::new());
+        (&host).read_to_end(&mut sent).expect("all of it");
+        for byte in sent {
+            inbox.take(&[byte]);
             if let Some(FromInner::Ended { how, .. }) = inbox.next().expect("well-formed") {
                 seen.push(how);
             }

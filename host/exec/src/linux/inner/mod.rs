@@ -172,7 +172,8 @@ fn limit(launch: &Launch) -> io::Result<()> {
     let processes = u64::from(limits.processes) + OWN_THREADS;
     let processes = if launch.limit_processes { processes } else { u64::MAX };
     for (resource, most) in [
-        (Resource::Core, 0),
+        // 0 would still feed a host's handler of cores, if it has one. (core(5), `fs/coredump.c`)
+        (Resource::Core, 1),
         (Resource::Data, limits.memory),
         (Resource::Fsize, limits.file_size),
         (Resource::Nofile, limits.files.into()),
