@@ -68,7 +68,8 @@ pub enum Held {
     /// `RLIMIT_NPROC`, which counts in the sandbox's own user namespace. Not for root, whom the
     /// kernel exempts.
     Rlimit,
-    /// The first process inside looks 40 times a second, and ends everything when it is over.
+    /// The first process inside looks some 40 times a second (100 times, if it has to count
+    /// processes), and ends everything when it is over.
     Sampled,
 }
 

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setpriority_process,
+};
 
 use super::cgroup::Cgroup;
 use super::confinement::{Confinement, diagnose};
@@ -23,12 +25,14 @@ use super::inner::facts;
 use super::wire::{FromInner, How, Inbox, ToInner, send};
 use super::{bubble, run};
 use crate::capture::Capture;
-use crate::{Command, Ended, Error, Lacking, Level, Namespace, Ran, Stop, Stream};
+use crate::{Command, Ended, Error, Held, Lacking, Level, Namespace, Ran, Stop, Stream};
 
 /// How long the making of a sandbox may take: on a machine with much to do, seconds.
 const SETUP: Duration = Duration::from_secs(60);
 /// How long a sandbox may take to go, once its first process ended or was killed.
 const GOING: Duration = Duration::from_secs(10);
+/// The priority of a first process that has to count: the highest.
+const FIRST: i32 = -20;
 /// Bytes that are kept of what bubblewrap says.
 const MOST_WORDS: usize = 16 << 10;
 /// Bytes that are taken of an output at one time.
@@ -376,6 +380,11 @@ impl<'a> Attendance<'a> {
         self.sandbox.first = Some(pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?);
         if let Some(cgroup) = &self.sandbox.cgroup {
             cgroup.add(pid.as_raw_nonzero().get())?;
+        }
+        if self.confinement.bounds().0 == Held::Sampled {
+            // Who counts a bomb's processes has to have its turn before them. Root may say so; and
+            // for root it is that the kernel does not count. The command itself gets it lower.
+            let _ = setpriority_process(Some(pid), FIRST);
         }
         // Whatever else there is on the machine is worth more, if the kernel has to choose.
         let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000");

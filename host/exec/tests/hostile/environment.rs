@@ -147,6 +147,9 @@ for path in found:
 refused(found)
 ");
     ground.refuses(&attack, Guards { descriptors: false, ..ALL });
+    // The first process has its socket to the host there.
+    let input = ground.run(ALL, &command(["readlink", "/proc/self/fd/0"]));
+    assert_eq!(input.stdout.text(), "/dev/null\n");
     let fds = ground.run(ALL, &command(["sh", "-c", "echo /proc/$$/fd/*"]));
     let own = fds.stdout.text();
     let own = own.split_whitespace().filter_map(|path| path.rsplit('/').next());

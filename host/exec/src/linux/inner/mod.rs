@@ -18,8 +18,8 @@ use std::thread;
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, getpid, kill_process_group, nice,
-    set_dumpable_behavior, setrlimit, wait,
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, getpid, kill_process_group,
+    set_dumpable_behavior, setpriority_process, setrlimit, wait,
 };
 
 use super::seccomp;
@@ -28,8 +28,8 @@ use super::wire::{FromInner, How, Launch, ToInner, receive, send};
 /// The last argument with which it does nothing: a trivial command, to be tried with.
 pub(crate) const NOTHING: &str = "nothing";
 
-/// How much lower the command's priority is than that of who watches it, and the host's.
-const NICE: i32 = 5;
+/// The priority of a command (`nice`): lower than that of who watches it, and the host's.
+const NICE: i32 = 10;
 
 /// What does not count for a command: the threads of this process.
 pub(crate) const OWN_THREADS: u64 = 4;
@@ -136,7 +136,7 @@ fn start(launch: &Launch, control: &UnixStream) -> Result<Pid, Failed> {
     let (give, taken) = mpsc::channel();
     thread::scope(|scope| {
         let begin = || -> Result<(u32, Option<u32>), Failed> {
-            step("a lower priority", nice(NICE))?;
+            step("a lower priority", setpriority_process(None, NICE))?;
             let abi = match &launch.landlock {
                 Some(places) => step("landlock", landlock::restrict(places, launch.network))?,
                 None => None,

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::Cap;
 
-/// How often: a burst may go over a cap for as long.
+/// How often memory is looked at: a burst may go over the cap for as long.
 const EVERY: Duration = Duration::from_millis(25);
+/// How often, if processes are counted as well: a bomb doubles.
+const EVERY_WITH_PROCESSES: Duration = Duration::from_millis(10);
 
 /// What the processes inside use, but for this one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,12 +32,13 @@ pub(super) struct Caps {
 /// Looks until a cap is exceeded.
 pub(super) fn until_exceeded(caps: Caps) -> Cap {
     let (_open, never) = mpsc::channel::<()>();
+    let every = if caps.threads.is_some() { EVERY_WITH_PROCESSES } else { EVERY };
     loop {
         if let Some(cap) = exceeded(caps) {
             return cap;
         }
         // Nobody ever sends: this is the time between two looks.
-        let _ = never.recv_timeout(EVERY);
+        let _ = never.recv_timeout(every);
     }
 }
 
