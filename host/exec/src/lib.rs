@@ -8,6 +8,8 @@
 //! lacks. [`run`] runs a [`Command`] in it. [`Outputs`] reads what the command left in its tree,
 //! which is hostile ground by then.
 //!
+//! It needs Linux 5.11 and bubblewrap 0.8.
+//!
 //! # The walls
 //! - *Namespaces*, by bubblewrap: user, pid, network, IPC, host name, cgroup, mounts. The file
 //!   system inside is made of nothing but what is named: system folders and toolchains to read,
