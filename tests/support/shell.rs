@@ -214,18 +214,41 @@ impl Shell {
         output.status.code().ok_or_else(|| "it was killed".to_owned())
     }
 
-    /// A component, built as its author does.
+    /// A component, built as its author does, but for where and as which profile: as the test
+    /// agents were, so that what they have in common is not compiled again.
     fn build(&mut self, args: &[&str]) -> Result<i32, String> {
+        let guests = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("guests");
         let mut process = Command::new("cargo");
-        // What it depends on is compiled once, and left for the next run of the tests.
-        process.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/guides"));
-        process.current_dir(self.folder()).arg("build").args(args);
+        process.env("CARGO_TARGET_DIR", &guests);
+        // As the profile of that name in the repository's manifest says.
+        for (key, value) in [
+            ("INHERITS", "release"),
+            ("OPT_LEVEL", "s"),
+            ("LTO", "fat"),
+            ("CODEGEN_UNITS", "1"),
+            ("PANIC", "abort"),
+            ("STRIP", "true"),
+        ] {
+            process.env(format!("CARGO_PROFILE_GUEST_{key}"), value);
+        }
         for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
             process.env_remove(variable);
         }
+        let as_guest = args.iter().flat_map(|arg| match *arg {
+            "--release" => vec!["--profile", "guest"],
+            arg => vec![arg],
+        });
+        process.current_dir(self.folder()).arg("build").args(as_guest);
+        let manifest = args.iter().skip_while(|arg| **arg != "--manifest-path").nth(1);
+        let manifest = manifest.ok_or("cargo build --manifest-path …")?;
+        let lock = self.folder().join(manifest).with_file_name("Cargo.lock");
+        if !lock.exists() {
+            // The versions that the repository has, so that nothing is downloaded.
+            fs::copy(root().join("Cargo.lock"), lock).map_err(|error| error.to_string())?;
+        }
         let exit = self.ended(&mut process)?;
         // Where a reader finds it.
-        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guides/wasm32-wasip2/release");
+        let built = guests.join("wasm32-wasip2/guest");
         let there = self.folder().join("target/wasm32-wasip2/release");
         fs::create_dir_all(&there).map_err(|error| error.to_string())?;
         for (name, entry) in tree(&built).into_iter().filter(|(name, _)| name.ends_with(".wasm")) {
