@@ -47,13 +47,11 @@ pub(crate) enum Command {
     /// What you let agents do that did not come with idumb
     #[command(subcommand)]
     Grants(GrantsCommand),
-    /// Say what is wrong with a phase's plan, its agents and its grants, without running it
     Check(Check),
     /// Plans of other dialects
     #[command(subcommand)]
     Plan(PlanCommand),
     PlanPhase(PlanPhase),
-    /// Check a phase's criteria again, on the tree as it is now
     VerifyWork(VerifyWork),
     /// Show where a phase's latest run stands
     Status(Status),
@@ -65,15 +63,12 @@ pub(crate) enum Command {
     Answer(Answer),
     /// Show what happened in a phase's latest run
     Log(Log),
-    /// Say what happened to tasks that did not succeed, why, and what to do next
     Debug(Debug),
     /// Show what a task's attempt would change, or has changed, as a unified diff
     Diff(Diff),
     /// Show a recorded run as it went, in the live display
     Replay(Replay),
-    /// Make a project: `idumb.toml` and a first phase that runs as it is
     Init(Init),
-    /// Say what this machine can and cannot do, each with its fix
     Doctor(Doctor),
     /// Print a JSON Schema, for editors and programs
     Schema {
@@ -96,6 +91,8 @@ pub(crate) enum Command {
     Sandbox(SandboxCommand),
 }
 
+/// Make a project: `idumb.toml` and a first phase that runs as it is
+///
 /// Makes `idumb.toml` and `.idumb/phases/1-first/plan.toml`. Changes nothing that is there.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
@@ -114,6 +111,8 @@ pub(crate) struct Init {
     pub(crate) output: Output,
 }
 
+/// Say what this machine can and cannot do, each with its fix
+///
 /// Looks at the machine and at the project, if there is one. Changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 everything needed is there, 2 nothing can run like this.")]
@@ -150,10 +149,11 @@ pub(crate) enum AgentHost {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanCommand {
-    /// Write the native form of a plan, as `.idumb/phases/<phase>/plan.toml`
     Import(PlanImport),
 }
 
+/// Write the native form of a plan, as `.idumb/phases/<phase>/plan.toml`
+///
 /// Reads a plan of any dialect (docs/plan-format.md) and writes it as a `plan.toml`. Such a plan
 /// runs as it is, too: importing it is for going on with it in the native form.
 #[derive(Debug, Args)]
@@ -247,6 +247,8 @@ pub(crate) struct ExecutePhase {
     pub(crate) output: Output,
 }
 
+/// Say what is wrong with a phase's plan, its agents and its grants, without running it
+///
 /// Looks at everything that can be known before a run: the plan and `idumb.toml`, prerequisites,
 /// agents and whether they fit their roles, grants beyond a policy or an agent's ceiling, criteria
 /// that say nothing, and tasks that keep each other from running at once. Runs no agent, and writes
@@ -269,6 +271,8 @@ pub(crate) struct Check {
     pub(crate) output: Output,
 }
 
+/// Check a phase's criteria again, on the tree as it is now
+///
 /// Checks the criteria of the tasks that are done, and those of earlier phases, on the files as
 /// they are now: `pass`, `partial` (what was checked holds, but tasks are open or only a person can
 /// judge) or `fail` (V003: a criterion does not hold; V004: one of an earlier phase does not hold
@@ -374,6 +378,8 @@ pub(crate) struct Log {
     pub(crate) output: Output,
 }
 
+/// Say what happened to tasks that did not succeed, why, and what to do next
+///
 /// For each task of the latest run that did not succeed, or for one: its history, what was not met
 /// on which evidence, what the journal points to as the cause, and the next command. D001: nothing
 /// was run; D002: there is no such task; D003: no task has any trouble; D004: the record cannot be

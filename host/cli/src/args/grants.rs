@@ -22,10 +22,11 @@ pub(crate) enum GrantsCommand {
         #[command(flatten)]
         output: Output,
     },
-    /// Take back what was allowed
     Revoke(Revoke),
 }
 
+/// Take back what was allowed
+///
 /// Takes back what you allowed; a run that needs it asks again. A run that goes on is not touched:
 /// `idumb cancel` ends it.
 #[derive(Debug, Args)]
