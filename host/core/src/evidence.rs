@@ -66,6 +66,23 @@ pub enum Observed {
         /// What they chose.
         choice: String,
     },
+    /// A native command was run.
+    Command {
+        /// What the project calls it.
+        name: String,
+        /// Of its definition.
+        definition: Digest,
+        /// Of the tree that it ran on: the change-set over the base.
+        tree: Digest,
+        /// How it ended, in words.
+        ended: String,
+        /// Its exit status, if it exited.
+        exit: Option<i32>,
+        /// What it reported of its tests; `None`: nothing that could be read.
+        tests: Option<TestCounts>,
+        /// The walls that stood around it.
+        walls: String,
+    },
     /// The change-set of the candidate was listed.
     Changes {
         /// The change-set's digest.
@@ -73,6 +90,17 @@ pub enum Observed {
         /// How many paths it changes.
         count: u64,
     },
+}
+
+/// How many tests a command reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCounts {
+    /// That passed.
+    pub passed: u64,
+    /// That failed, or could not be run.
+    pub failed: u64,
+    /// That were left out.
+    pub skipped: u64,
 }
 
 /// What one criterion came to.
@@ -202,6 +230,8 @@ pub enum Seen {
     Content,
     /// The names in a directory.
     Listing,
+    /// Everything in a directory, however deep: a native command may have read all of it.
+    Tree,
 }
 
 /// What the host recorded of one attempt at the files.
@@ -258,6 +288,10 @@ impl AccessRecord {
             let stale = |path: &&&str| match read.seen {
                 _ if **path == read.path => true,
                 Seen::Listing => parent(path) == read.path,
+                Seen::Tree if read.path.is_empty() => true,
+                Seen::Tree => {
+                    path.strip_prefix(read.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                }
                 Seen::Absent => {
                     path.strip_prefix(read.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
                 }
@@ -348,6 +382,13 @@ mod tests {
         assert_eq!(stale("src/deep/new.rs"), None);
         assert_eq!(stale("srcs/new.rs"), None);
         assert_eq!(stale("b.txt"), None);
+        let tree = |path: &str, changed: &str| {
+            let reads = vec![Read { path: path.into(), seen: Seen::Tree }];
+            let record = AccessRecord { reads, ..AccessRecord::default() };
+            record.stale_read(&BTreeSet::from([changed])).is_some()
+        };
+        assert!(tree("", "any/thing") && tree("src", "src/deep/a.rs") && tree("src", "src"));
+        assert!(!tree("src", "srcs/a.rs"));
     }
 
     #[test]

@@ -114,9 +114,21 @@ impl Criterion {
     /// The kind of criterion that only a person can judge.
     pub const JUDGED: &'static str = "judged";
 
+    /// The kind of criterion that a native command ends as it should.
+    pub const COMMAND: &'static str = "command";
+
+    /// The kind of criterion that a native command runs tests, and they pass.
+    pub const TESTS_PASS: &'static str = "tests_pass";
+
     /// Whether only a person can judge it.
     pub fn is_judged(&self) -> bool {
         self.kind == Self::JUDGED
+    }
+
+    /// The command that the host runs for it, if it is of such a kind: an agent is not asked.
+    pub fn command(&self) -> Option<&str> {
+        let by_host = [Self::COMMAND, Self::TESTS_PASS].contains(&self.kind.as_str());
+        self.args.get("name").and_then(Value::as_str).filter(|_| by_host)
     }
 }
 

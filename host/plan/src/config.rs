@@ -9,6 +9,7 @@ use std::time::Duration;
 use idumb_core::{Mode, Policy, Role, Rule};
 
 use crate::agents::{AgentSource, Agents, agents, role_agent};
+use crate::commands::{CommandSource, commands};
 use crate::limits::{Limits, limits};
 use crate::problem::{Code, Document, Problem, Refused, Told};
 use crate::reading::{Item, Reading, Table, every, read_document};
@@ -16,7 +17,7 @@ use crate::rules::{Origin, policy, rules};
 use crate::suggest::meant;
 
 pub(crate) const KEYS: &[&str] =
-    &["project", "defaults", "agents", "roles", "limits", "rules", "policy"];
+    &["project", "defaults", "agents", "roles", "commands", "limits", "rules", "policy"];
 
 pub(crate) const DEFAULTS: &[&str] = &[
     "mode",
@@ -53,6 +54,8 @@ pub struct Config {
     /// Which agent takes a role: a name from `agents`, or the role's built-in one. A builder's is
     /// for the tasks that name no agent and have no steps.
     pub roles: BTreeMap<Role, String>,
+    /// Native programs that criteria have the host run, by the name that they use.
+    pub commands: BTreeMap<String, CommandSource>,
     /// How much of the machine agents may use, and compiling them.
     pub limits: Limits,
     /// What auto mode does about blockers; the first that decides one counts.
@@ -69,6 +72,7 @@ impl Default for Config {
             defaults: Defaults::default(),
             agents: BTreeMap::new(),
             roles: BTreeMap::new(),
+            commands: BTreeMap::new(),
             limits: Limits::default(),
             rules: Vec::new(),
             policy: Policy { name: "idumb.toml".to_owned(), ..Policy::default() },
@@ -132,6 +136,7 @@ fn config(reading: &mut Reading<'_>, root: &Table<'_>, file_name: &str) -> Resul
     let known = agents.as_ref().ok();
     let roles =
         reading.section(root, "roles", "`[roles]`", |reading, table| roles(reading, table, known));
+    let commands = reading.section(root, "commands", "`[commands]`", commands);
     let limits = reading.section(root, "limits", "`[limits]`", limits);
     let rules = rules(reading, root, file_name);
     let policy = policy(reading, root, file_name, Origin::Project(known));
@@ -142,6 +147,7 @@ fn config(reading: &mut Reading<'_>, root: &Table<'_>, file_name: &str) -> Resul
         defaults: defaults?,
         agents: agents.collect::<Result<_, Told>>()?,
         roles: roles?,
+        commands: commands?,
         limits: limits?,
         rules: rules?,
         policy: policy?,

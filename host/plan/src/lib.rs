@@ -8,6 +8,7 @@
 //! to do. No file is opened here.
 
 mod agents;
+mod commands;
 mod config;
 mod dialect;
 mod echoes;
@@ -31,6 +32,7 @@ mod weak;
 use idumb_core::{PhaseId, Plan};
 
 pub use agents::AgentSource;
+pub use commands::CommandSource;
 pub use config::{Config, Defaults, Project, read_config};
 pub use dialect::{Dialect, Read, SourceFile, read_any};
 pub use found::{FoundPlan, PLACES, choose_plan, find_plans};

@@ -173,7 +173,7 @@ fn bound(reading: &mut Reading<'_>, item: &Item<'_>, unit: Unit) -> Result<u64, 
 }
 
 /// An amount of memory, in bytes: a number, or a text such as `256MiB`.
-fn size(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<u64, Told> {
+pub(crate) fn size(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<u64, Told> {
     if item.as_count().is_some() {
         return reading.number(item, 1..=MOST);
     }

@@ -12,7 +12,8 @@ use idumb_core::{
     ResourceLimits, Role, Rule, TaskId,
 };
 use idumb_plan::{
-    Config, RulesFile, read_config, read_plan, read_rules, read_settings, render, to_native,
+    CommandSource, Config, RulesFile, read_config, read_plan, read_rules, read_settings, render,
+    to_native,
 };
 
 fn source(name: &str) -> String {
@@ -211,6 +212,17 @@ fn the_documented_config_is_taken() {
     assert_eq!(config.agents["writer"].path, "agents/writer.wasm");
     assert_eq!(config.agents["writer"].digest, Some(Digest::of(b"")));
     assert_eq!(config.roles[&Role::Verifier], "verifier");
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let test = CommandSource {
+        run: texts(&["cargo", "test", "--offline"]),
+        report: Some("cargo".to_owned()),
+        read_only: texts(&["~/.cargo", "~/.rustup"]),
+        bins: texts(&["~/.cargo/bin"]),
+        env: BTreeMap::from([("CARGO_TERM_COLOR".to_owned(), "never".to_owned())]),
+        time: Some(Duration::from_secs(300)),
+        ..CommandSource::default()
+    };
+    assert_eq!(config.commands, BTreeMap::from([("test".to_owned(), test)]));
     let limits = config.limits;
     assert_eq!(limits.host_memory, Some(4 << 30));
     assert_eq!(limits.compile_memory, Some(4 << 30));
@@ -320,6 +332,10 @@ fn a_whole_config_is_read() {
     assert_eq!(defaults.grace, Some(Duration::from_millis(1)));
     assert_eq!(defaults.backoff, Some(Duration::ZERO));
     assert_eq!(defaults.backoff_cap, Some(Duration::from_millis(500)));
+    let lint = &config.commands["lint"];
+    assert!(lint.loopback && lint.run == ["./lint.sh", ""] && lint.processes == Some(100_000));
+    assert_eq!((lint.file_size, lint.output), (Some(1024), Some(2 << 20)));
+    assert_eq!(config.commands["least"].run, ["true"]);
     let all = Rule {
         tasks: ["P1-T1", "P2-T1"].map(|id| TaskId::new(id).unwrap()).to_vec(),
         retry: 100,

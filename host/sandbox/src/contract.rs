@@ -95,9 +95,10 @@ impl evidence::Host for Guest {
             }
             Observed::Dir { .. } => (evidence::Kind::Dir, String::new(), 0),
             Observed::Symlink { .. } => (evidence::Kind::Symlink, String::new(), 0),
-            // A path is never a change-set, a plan, a run or an answer.
+            // A path is never a change-set, a plan, a run, a command or an answer.
             Observed::Absent { .. }
             | Observed::Changes { .. }
+            | Observed::Command { .. }
             | Observed::Plan { .. }
             | Observed::Run { .. }
             | Observed::Answer { .. } => (evidence::Kind::Absent, String::new(), 0),

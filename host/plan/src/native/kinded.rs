@@ -3,7 +3,7 @@
 //! Invariant: the arguments that are given are exactly those of the kind, each of its
 //! [`Shape`](super::kinds::Shape).
 
-use idumb_core::{Capability, Grants};
+use idumb_core::{Capability, Grants, TaskId};
 use serde_json::{Map, Value};
 
 use super::kinds::{Arg, FORMATS, Kind, Shape, format_of};
@@ -317,6 +317,7 @@ fn argument(
             Err(reading.refuse_value(Code::UnknownFormat, item, message, "unknown", help))
         }
         Shape::Digest => file_digest(reading, item),
+        Shape::Command => Ok(Value::from(reading.id::<TaskId>(item)?.as_str())),
     }
 }
 

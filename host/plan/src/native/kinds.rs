@@ -36,6 +36,8 @@ pub(crate) enum Shape {
     Format,
     /// `blake3:…` or `sha256:…`.
     Digest,
+    /// The name of a command of `idumb.toml`.
+    Command,
 }
 
 /// An argument of a kind.
@@ -109,7 +111,8 @@ pub(crate) const STEPS: &[Kind] = &[
     },
 ];
 
-/// What the built-in validator can check, and what only a person can judge.
+/// What the built-in validator can check, what only a person can judge, and what the host has
+/// commands run for.
 pub(crate) const CRITERIA: &[Kind] = &[
     Kind { name: "exists", args: &[must("path", Looked)] },
     Kind { name: "absent", args: &[must("path", Looked)] },
@@ -131,6 +134,15 @@ pub(crate) const CRITERIA: &[Kind] = &[
         args: &[must("path", Looked), may("min", Count(0)), may("max", Count(0))],
     },
     Kind { name: Criterion::JUDGED, args: &[must("text", Claim)] },
+    Kind { name: Criterion::COMMAND, args: &[must("name", Shape::Command), may("exit", Count(0))] },
+    Kind {
+        name: Criterion::TESTS_PASS,
+        args: &[
+            must("name", Shape::Command),
+            may("at_least", Count(1)),
+            may("skipped_at_most", Count(0)),
+        ],
+    },
 ];
 
 /// The formats of `equals`.

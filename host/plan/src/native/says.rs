@@ -40,6 +40,19 @@ pub(crate) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
             (None, Some(max)) => format!("{path} has at most {}", lines(max)),
             (None, None) => format!("{path} has lines"),
         },
+        Criterion::COMMAND => match count("exit") {
+            Some(exit @ 1..) => format!("command {} exits with {exit}", text("name")),
+            _ => format!("command {} succeeds", text("name")),
+        },
+        Criterion::TESTS_PASS => {
+            let least = match count("at_least") {
+                Some(least @ 2..) => format!(", at least {least}"),
+                _ => String::new(),
+            };
+            let skipped = count("skipped_at_most");
+            let skipped = skipped.map_or(String::new(), |most| format!(", at most {most} skipped"));
+            format!("the tests of {} pass{least}{skipped}", text("name"))
+        }
         Criterion::JUDGED => {
             args.get("text").and_then(Value::as_str).unwrap_or_default().to_owned()
         }
@@ -87,6 +100,14 @@ mod tests {
             ("lines", json!({"path": "a", "max": 9}), "`a` has at most 9 lines"),
             ("lines", json!({"path": "a", "min": 1, "max": 9}), "`a` has 1 to 9 lines"),
             ("lines", json!({"path": "a", "min": 3, "max": 3}), "`a` has 3 lines"),
+            ("command", json!({"name": "lint"}), "command `lint` succeeds"),
+            ("command", json!({"name": "lint", "exit": 3}), "command `lint` exits with 3"),
+            ("tests_pass", json!({"name": "t"}), "the tests of `t` pass"),
+            (
+                "tests_pass",
+                json!({"name": "t", "at_least": 3, "skipped_at_most": 1}),
+                "the tests of `t` pass, at least 3, at most 1 skipped",
+            ),
             ("judged", json!({"text": "It reads\nwell"}), "It reads\nwell"),
         ];
         for (kind, args, expected) in table {

@@ -294,6 +294,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Json => json!({}),
         Shape::Format => word(FORMATS.iter().copied()),
         Shape::Digest => leaf::file_digest(),
+        Shape::Command => leaf::id(),
     }
 }
 
@@ -320,6 +321,8 @@ fn kind_words(kind: &Kind) -> &'static str {
         "unchanged" => "The task changes no path that matches, nor renames one.",
         "lines" => "The file has that many lines.",
         "judged" => "Only a person can judge it; no validator is asked.",
+        "command" => "A command of idumb.toml exits so; the host runs it, confined.",
+        "tests_pass" => "A command of idumb.toml runs tests, and none fails; the host runs it.",
         _ => "",
     }
 }
@@ -344,6 +347,9 @@ fn arg_words(kind: &Kind, arg: &Arg) -> &'static str {
         ("equals", "value") => "The value that must stand there.",
         ("equals", "format") => "Default: by the name's ending.",
         ("digest", "digest") => "`blake3:` or `sha256:`, and 64 hex digits.",
+        ("command", "exit") => "The exit status that it must end with; default: 0.",
+        ("tests_pass", "at_least") => "How many tests must have been executed; default: 1.",
+        ("tests_pass", "skipped_at_most") => "Default: any number.",
         ("lines", "min") => "The least number of lines.",
         ("lines", "max") => "The largest number of lines.",
         (_, "from") => "What is there, and is to be elsewhere.",
@@ -353,6 +359,7 @@ fn arg_words(kind: &Kind, arg: &Arg) -> &'static str {
             Shape::Read => "The path, from the project's root; within `reads` or `writes`.",
             Shape::Looked => "The path, from the project's root.",
             Shape::Claim => "What must hold, in words.",
+            Shape::Command => "A command of idumb.toml.",
             Shape::Patterns => "Patterns of paths, such as `tests/**`.",
             _ => "",
         },

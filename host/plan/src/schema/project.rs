@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::plan::limits;
 use super::{about, closed, closed_map, distinct, flag, leaf, list, number, some, word};
 use crate::agents;
+use crate::commands::{self, NETWORKS, REPORTS};
 use crate::config::{self, DEFAULTS, LARGEST_BATCH, MODES, OPEN_ROLES, PROJECT};
 use crate::limits::OF_THE_HOST;
 use crate::rules::{self, MOST_RETRIES, PERSONS_KEYS, POLICY_KEYS, RESORTS, RULE_KEYS};
@@ -23,6 +24,7 @@ pub(super) fn config() -> Value {
             roles(),
             "Which agent takes a role; default: the built-in one. A task can name its builder itself.",
         ),
+        "commands" => about(commands(), "Native programs that criteria have the host run."),
         "limits" => {
             about(all_limits(), "What agents may use of the machine; a task can only narrow these.")
         }
@@ -105,6 +107,39 @@ fn agents() -> Value {
         // The roles' names are those of the built-in agents.
         "propertyNames": { "pattern": leaf::ID, "not": { "enum": role_names() } },
         "additionalProperties": about(agent, "A third party's agent."),
+    })
+}
+
+fn commands() -> Value {
+    let hosts = || list(json!({ "type": "string", "pattern": "^(~/|/)" }));
+    let command = closed(commands::KEYS, &["run"], |key| match key {
+        "run" => {
+            let mut words = some(list(leaf::any_text()));
+            words["prefixItems"] = json!([leaf::words()]);
+            about(words, "The program and its arguments; no shell.")
+        }
+        "dir" => about(leaf::path(), "Where it starts, from the project's root."),
+        "env" => {
+            let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+            about(texts, "Its environment, beside PATH, HOME, TMPDIR, USER and LANG.")
+        }
+        "network" => about(word(NETWORKS), "Default: none."),
+        "time" => about(leaf::time(), "How long it may run; default: ten minutes."),
+        "memory" => about(leaf::size(), "Of all its processes; default: 4 GiB."),
+        "processes" => about(number(1, 100_000), "At one time, with threads; default: 512."),
+        "file_size" => about(leaf::size(), "Of any one file; default: 1 GiB."),
+        "output" => about(leaf::size(), "Kept of each of its outputs; default: 1 MiB."),
+        "read_only" => about(hosts(), "Host paths that it may read, beside the system's."),
+        "caches" => about(hosts(), "Host folders that it may write: what it leaves there stays."),
+        "bins" => about(hosts(), "Host folders with programs, first in PATH."),
+        "report" => about(word(REPORTS), "How it reports what its tests did."),
+        "report_file" => about(leaf::path(), "Where it leaves that report; default: its output."),
+        _ => Value::Null,
+    });
+    json!({
+        "type": "object",
+        "propertyNames": { "pattern": leaf::ID },
+        "additionalProperties": about(command, "A native program."),
     })
 }
 

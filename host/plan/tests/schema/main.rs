@@ -213,6 +213,7 @@ const EXPRESSED: &[(&str, &[&str])] = &[
         &[
             "agents",
             "bad-values",
+            "commands",
             "durations",
             "missing-key",
             "mode",
