@@ -25,6 +25,7 @@ mod command;
 mod error;
 mod level;
 mod ran;
+pub mod report;
 mod stop;
 
 #[cfg(target_os = "linux")]
