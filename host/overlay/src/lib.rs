@@ -26,6 +26,7 @@ mod ops;
 mod quota;
 mod record;
 mod resolve;
+pub mod scratch;
 mod seal;
 mod tree;
 mod upper;
