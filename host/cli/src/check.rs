@@ -29,7 +29,7 @@ use crate::report::Paint;
 use crate::roster::Roster;
 use crate::settings::rules;
 use crate::text::{TASKS, counted, one_line, printable};
-use crate::{clock, compiled};
+use crate::{clock, compiled, native};
 
 /// From how many tasks on it is not looked for pairs that keep each other waiting.
 const MOST_PAIRED: usize = 500;
@@ -109,6 +109,7 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
     findings.extend(refused(&plan, &roster, policies)?);
     findings.extend(unconsented(&project, &plan, &roster, &established)?);
     findings.extend(unfit(&project, &roster)?);
+    findings.extend(native::undefined(&plan, &project.config).into_iter().map(undefined));
     for task in &plan.tasks {
         findings.extend(idle(task));
         findings.extend(weak(task));
@@ -177,6 +178,12 @@ fn refused(
         }
     }
     Ok(findings)
+}
+
+/// A command that is not defined, or says too little.
+fn undefined((task, fault): (TaskId, Fault)) -> Finding {
+    let hint = fault.hints.first().cloned();
+    Finding { help: hint, ..Finding::new(Severity::Error(fault.exit), fault.message) }.of(&task)
 }
 
 /// What a run would ask a person for, before it begins.

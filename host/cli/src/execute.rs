@@ -27,13 +27,14 @@ use crate::driver::Driver;
 use crate::established::{Established, recorded_plan};
 use crate::fail_point::fail_point;
 use crate::fault::{self, DONE, Fault};
+use crate::native::Natives;
 use crate::project::Project;
 use crate::record::{self, Recorded, Recorder};
 use crate::report::{self, Reporter};
 use crate::roster::Roster;
 use crate::settings::Settings;
 use crate::workshop::Workshop;
-use crate::{compiled, dry_run, prompt, scratch};
+use crate::{compiled, dry_run, native, prompt, scratch};
 
 /// How many of the agents' words may wait to be shown.
 const NOTICES: usize = 256;
@@ -90,6 +91,9 @@ fn execute_in(project: &Project, named: &Path, args: &ExecutePhase, clock: Clock
     let phase = choose_phase(project, args.phase.as_deref(), reader.as_ref())?;
     drop(reader);
     let plan = project.plan(&phase)?;
+    if let Some((task, fault)) = native::undefined(&plan, &project.config).into_iter().next() {
+        return Err(Fault { message: format!("task {task}: {}", fault.message), ..fault }.into());
+    }
     let roster = Roster::of(&project.root, &project.config, &plan)?;
     if let Some(path) = &args.approved {
         let bound = (settings.rules.as_slice(), settings.policies.as_slice());
@@ -284,12 +288,17 @@ impl Opened<'_> {
         let limits = self.project.limits();
         let calls = run.config().batch_size;
         let sandbox = Sandbox::with(compiled::options(&limits, calls, &[&self.project.root]))?;
+        let base = Base::open(&self.project.root).context("opening the project's folder")?;
+        let (blobs, upper) = (Arc::new(BlobStore::new(self.state)?), emptied(&self.state.upper())?);
+        let room = upper.join("commands");
+        let natives = Natives::new(&self.project.config, base.clone(), blobs.clone(), room);
         let workshop = Workshop {
             run: run.config().run.clone(),
             plan: run.plan().clone(),
-            base: Base::open(&self.project.root).context("opening the project's folder")?,
-            blobs: Arc::new(BlobStore::new(self.state)?),
-            upper: emptied(&self.state.upper())?,
+            natives: Arc::new(natives),
+            base,
+            blobs,
+            upper,
             // Never emptied: a run that was cut short may have moved a file of the user's
             // there, and only integrating again puts it where it belongs.
             staging: self.state.staging(),

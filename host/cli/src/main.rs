@@ -28,6 +28,7 @@ mod home;
 mod import;
 mod init;
 mod look;
+mod native;
 mod output;
 mod plan_phase;
 mod project;
@@ -65,6 +66,9 @@ fn main() -> ExitCode {
                 ExitCode::from(INTERNAL)
             }
         };
+    }
+    if std::env::args_os().nth(1).is_some_and(|first| first == native::INNER) {
+        return idumb_exec::inner();
     }
     let cli = Cli::parse();
     let format = cli.command.format();

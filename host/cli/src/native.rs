@@ -20,7 +20,8 @@ use idumb_exec::{
     Command, Confinement, Ended, Inner, Lacking, Level, Limits, Network, Outputs, Ran, Setup,
     Stream, report,
 };
-use idumb_overlay::{Base, ScratchOptions, Until};
+use idumb_overlay::Base;
+use idumb_overlay::scratch::{ScratchOptions, Until, materialise};
 use idumb_plan::{CommandSource, Config};
 use idumb_sandbox::Stop;
 
@@ -65,15 +66,16 @@ pub(crate) fn undefined(plan: &Plan, config: &Config) -> Vec<(TaskId, Fault)> {
             let fault = match config.commands.get(name) {
                 None => {
                     let known = config.commands.keys().map(String::as_str);
-                    let message =
-                        format!("criterion {} names the command `{name}`", criterion.id);
+                    let message = format!("criterion {} names the command `{name}`", criterion.id);
                     let help = match config.commands.is_empty() {
                         true => format!("define it in idumb.toml: [commands.{name}] run = [\"…\"]"),
                         false => idumb_plan::meant(name, known, "the commands are"),
                     };
                     Fault::usage(format!("{message}, which idumb.toml does not define")).hint(help)
                 }
-                Some(source) if criterion.kind == Criterion::TESTS_PASS && source.report.is_none() => {
+                Some(source)
+                    if criterion.kind == Criterion::TESTS_PASS && source.report.is_none() =>
+                {
                     let message = format!("criterion {} wants the tests of `{name}`", criterion.id);
                     let all = Format::ALL.map(Format::as_str).join(", ");
                     Fault::usage(format!("{message}, which says no `report`"))
@@ -166,8 +168,9 @@ impl Natives {
             until: Until::over(move || until.load(Ordering::Relaxed)),
             ..ScratchOptions::default()
         };
-        std::fs::create_dir_all(&self.room).map_err(|why| host_trouble("a command's room", &why))?;
-        let made = idumb_overlay::materialise(&self.base, change_set, &self.blobs, tree, &options);
+        std::fs::create_dir_all(&self.room)
+            .map_err(|why| host_trouble("a command's room", &why))?;
+        let made = materialise(&self.base, change_set, &self.blobs, tree, &options);
         let scratch = made.map_err(|why| host_trouble("the tree of a command", &why))?;
         let digest = scratch.digest;
         let ran = self.ran(name, source, tree, ends);
@@ -200,7 +203,10 @@ impl Natives {
             Ok(ran) if ran.ended == Ended::Cancelled => Err(stopped()),
             Ok(ran) => Ok(ran),
             Err(error) => Err(Trouble::Unavailable {
-                message: format!("command `{name}` could not be run: {}", printable(&error.to_string())),
+                message: format!(
+                    "command `{name}` could not be run: {}",
+                    printable(&error.to_string())
+                ),
             }),
         }
     }

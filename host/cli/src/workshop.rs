@@ -3,24 +3,27 @@
 //! Invariant: every effect is answered by exactly one message, whatever happens in it; and
 //! the user's tree is written in [`Workshop::integrate`] and nowhere else.
 
+mod checking;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idumb_core::{
-    Artifact, Attempt, Blobs as _, BrokenAttempt, Change, ChangeSet, CriterionId, Digest, Effect,
-    Entry, Epoch, Examination, Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan,
-    ResourceLimits, Role, RunId, RunState, SealedAttempt, Task, TaskId, Trouble,
+    Artifact, Attempt, Blobs as _, BrokenAttempt, Change, ChangeSet, Digest, Effect, Entry, Epoch,
+    Failure, FailureKind, Feedback, Grants, Input, Lease, Other, Plan, Role, RunId, RunState,
+    SealedAttempt, Task, TaskId, Trouble,
 };
 use idumb_journal::BlobStore;
-use idumb_overlay::{Base, IntegrateError, Quota, ReadView, SealError, WorkView};
+use idumb_overlay::{Base, IntegrateError, Quota, SealError, WorkView};
 use idumb_plan::Limits;
-use idumb_sandbox::{Agent, Broken, CallOptions, Candidate, Context, Desk, Sandbox, Stop, Stopper};
+use idumb_sandbox::{Agent, Broken, CallOptions, Context, Desk, Sandbox, Stop, Stopper};
 use tokio::sync::mpsc;
 
-use crate::desk::{QuietDesk, TaskDesk};
+use crate::desk::TaskDesk;
 use crate::driver::Message;
-use crate::established::{Established, recheckable};
+use crate::established::Established;
+use crate::native::Natives;
 use crate::report::Notice;
 use crate::roster::Roster;
 
@@ -35,6 +38,7 @@ pub(crate) struct Workshop {
     pub(crate) sandbox: Sandbox,
     pub(crate) roster: Roster,
     pub(crate) established: Established,
+    pub(crate) natives: Arc<Natives>,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     pub(crate) notices: mpsc::Sender<Notice>,
     /// How much of the machine this process and the agents may use.
@@ -314,28 +318,6 @@ impl Workshop {
         read().map_err(|error| host_trouble(&format!("change-set {}", digest.short()), &error))
     }
 
-    async fn validate(
-        self: &Arc<Self>,
-        work: &Assignment,
-        digest: Digest,
-    ) -> Result<(Examination, idumb_core::AccessRecord), Trouble> {
-        let change_set = self.change_set(digest)?;
-        let agent = self.agent(&work.agent, &work.stop).await?;
-        let blobs: Arc<dyn idumb_core::Blobs> = self.blobs.clone();
-        let grants = work.grants.clone();
-        let view = ReadView::of_candidate(&self.base, &change_set, Arc::clone(&blobs), grants)
-            .map_err(|why| host_trouble("the candidate's view", &why))?;
-        let candidate = Candidate { change_set, content: Some((self.base.clone(), blobs)) };
-        let mut task = work.task.clone();
-        // What only a person can judge is not the validator's.
-        task.accept.retain(|criterion| !criterion.is_judged());
-        let options = self.options(work);
-        let ended = agent.validate(view.clone(), candidate, &task, &work.context, options).await;
-        let findings = came_to(ended.result, ended.host_error)
-            .map_err(|trouble| of_checker(Role::Validator, trouble))?;
-        Ok((Examination { findings, evidence: ended.evidence }, view.record()))
-    }
-
     fn integrate(&self, digest: Digest, named: Vec<Artifact>) -> Result<Vec<Artifact>, Trouble> {
         let change_set = self.change_set(digest)?;
         match idumb_overlay::integrate(&self.base, &change_set, self.blobs.as_ref(), &self.staging)
@@ -353,53 +335,6 @@ impl Workshop {
             }
             Err(other) => Err(host_trouble("applying the changes", &other)),
         }
-    }
-
-    async fn check_phase(
-        self: &Arc<Self>,
-        role: Role,
-        context: &Context,
-        most: Grants,
-        stop: Stop,
-    ) -> Result<(Vec<CriterionId>, Examination), Trouble> {
-        let options = CallOptions {
-            stop: stop.clone(),
-            desk: Arc::new(QuietDesk),
-            limits: ResourceLimits::default(),
-        };
-        let name = self.roster.holder(role);
-        let (asked, ended) = if role == Role::Verifier {
-            let asked: Vec<CriterionId> =
-                recheckable(&self.plan).map(|criterion| criterion.id.clone()).collect();
-            let looks_at = recheckable(&self.plan).flat_map(|criterion| &criterion.looks_at);
-            let reads = looks_at.cloned().collect();
-            let grants = Grants { reads, ..most };
-            let view = ReadView::of_base(&self.base, grants);
-            let mut tasks = self.plan.tasks.clone();
-            for task in &mut tasks {
-                task.accept.retain(|criterion| !criterion.looks_at.is_empty());
-            }
-            let agent = self.agent(name, &stop).await?;
-            (asked, agent.verify(view, &tasks, context, options).await)
-        } else {
-            let (criteria, links) = (&self.established.criteria, &self.plan.links);
-            let asked: Vec<CriterionId> = criteria
-                .iter()
-                .map(|criterion| criterion.id.clone())
-                .chain(links.iter().map(|link| link.id.clone()))
-                .collect();
-            if asked.is_empty() {
-                return Ok((asked, Examination::default()));
-            }
-            let Grants { reads, .. } = self.established.grants(&self.plan);
-            let grants = Grants { reads, ..most };
-            let view = ReadView::of_base(&self.base, grants);
-            let agent = self.agent(name, &stop).await?;
-            (asked, agent.check_integration(view, criteria, links, context, options).await)
-        };
-        let findings =
-            came_to(ended.result, ended.host_error).map_err(|trouble| of_checker(role, trouble))?;
-        Ok((asked, Examination { findings, evidence: ended.evidence }))
     }
 }
 
@@ -423,7 +358,7 @@ fn of_sealing(error: SealError) -> Trouble {
 }
 
 /// The answer of work that was told to stop: whoever told it knows why.
-fn stopped() -> Trouble {
+pub(crate) fn stopped() -> Trouble {
     Trouble::Error { message: "it was stopped".to_owned() }
 }
 
@@ -442,7 +377,7 @@ pub(crate) fn came_to<T>(
 }
 
 /// The host's own trouble, told apart by whether something is used up that may come back.
-fn host_trouble(what: &str, error: &(dyn std::error::Error + 'static)) -> Trouble {
+pub(crate) fn host_trouble(what: &str, error: &(dyn std::error::Error + 'static)) -> Trouble {
     let message = format!("{what}: {error}");
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -469,16 +404,4 @@ pub(crate) fn is_used_up(error: &std::io::Error) -> bool {
     // EMFILE and ENFILE have no kind of their own.
     let descriptors = matches!(error.raw_os_error(), Some(23 | 24));
     descriptors || matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
-}
-
-/// A checker's trouble is not the builder's: say whose it is.
-fn of_checker(role: Role, trouble: Trouble) -> Trouble {
-    match trouble {
-        Trouble::Failure(mut failure) => {
-            failure.message = format!("the {role} could not check: {}", failure.message);
-            Trouble::Failure(failure)
-        }
-        Trouble::Trap { message } => Trouble::Trap { message: format!("{role}: {message}") },
-        other => other,
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use idumb_core::{Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, Trouble};
+use idumb_core::{Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, TestCounts, Trouble};
 
 use crate::report::progress::title;
 use crate::report::{Paint, Scene};
@@ -92,6 +92,14 @@ fn observed_text(observed: &Observed) -> String {
         }
         Observed::Answer { prompt, choice } => {
             format!("a person answered prompt {prompt}: {}", printable(choice))
+        }
+        Observed::Command { name, ended, tests, walls, tree, .. } => {
+            let tests = tests.map_or(String::new(), |tests| {
+                let TestCounts { passed, failed, skipped } = tests;
+                format!(", {passed} tests passed, {failed} failed, {skipped} were skipped")
+            });
+            let (name, tree) = (printable(name), tree.short());
+            format!("command `{name}` {ended}{tests}, on tree {tree}, behind {walls}")
         }
         Observed::Changes { digest, count } => {
             format!("change-set {} with {count} changes", digest.short())
