@@ -99,7 +99,8 @@ impl Run {
             && closing.ok == (closing.failed == 0)
             && self.passed <= closing.passed
             && self.failed <= closing.failed
-            && self.ignored <= closing.ignored)
+            && self.ignored <= closing.ignored
+            && self.names.len() as u64 <= closing.failed)
     }
 }
 
@@ -157,6 +158,7 @@ mod tests {
             format!("running 2 tests\n{real}{real}"),
             format!("running 2 tests\nrunning 900 tests\n{fake}{real}"),
             format!("running 2 tests\n{real}running 900 tests\n{fake}{real}"),
+            format!("running 2 tests\n{whole}"),
             format!("{real}{whole}"),
             fake.into(),
         ] {
@@ -187,6 +189,9 @@ mod tests {
                       test result: ok. 1 passed; 0 failed; 0 ignored; SUM\n\nfailures:\n    a\n\n";
         let text = |sum| format!("running 1 test\n{output}test result: {sum}; SUM\n");
         assert_eq!(read(&text("FAILED. 0 passed; 1 failed; 0 ignored")), Ok((0, 1, 0)));
+        let two =
+            text("FAILED. 0 passed; 1 failed; 0 ignored").replace("    a\n", "    a\n    b\n");
+        assert!(read(&two).is_err(), "more are named than failed");
         let passed = read(&text("ok. 1 passed; 0 failed; 0 ignored"));
         assert!(matches!(passed, Err(NotAReport::Unfinished(_))), "{passed:?}");
     }

@@ -227,6 +227,7 @@ mod tests {
             &["run A", "pass A", "pass A", "pass"],
             &["run A", "run A", "pass A", "pass"],
             &["run A", "pass"],
+            &["run A", "run A/x", "pass A/x", "pass"],
             &["run A", "fail A", "pass"],
             &["run A", "pass A", "pass", "run B", "pass B", "pass"],
             &["run A", "pass A", "pass", "pass"],

@@ -409,6 +409,7 @@ mod tests {
             "<testsuite><testcase name='{}'><failure/></testcase></testsuite>",
             "a".repeat(20 << 20)
         );
+        assert_eq!(plain(&[b'a'; 1 << 20]).len(), NAME_CAP * 10);
         let counted = counts(huge.as_bytes()).expect("only large");
         assert!(counted.failures[0].len() <= NAME_CAP + '…'.len_utf8());
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());

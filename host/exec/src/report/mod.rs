@@ -22,6 +22,9 @@
 //! | `tap` | `node --test --test-reporter=tap`, a Perl test, anything that speaks TAP 12 to 14 | stdout |
 //! | `go-test` | `go test -json -count=1 ./...` | stdout |
 //!
+//! jest-junit writes a `test.todo` like a test that passed and leaves it out of its totals: such a
+//! file is refused. Text is read of one run: not of several `pytest` or `nextest` after another.
+//!
 //! A file has to be gone before the command runs: the report of an earlier run reads as well as
 //! that of this one.
 //!
@@ -35,6 +38,8 @@
 //!   came of it.
 //! - A test that is made of others (a subtest of TAP, `t.Run` of Go) is not counted besides them.
 //!   Of pytest's `subtests passed` none is counted.
+//!   In JUnit XML each `testcase` is one, so gotestsum's parents are counted; and in the TAP of
+//!   Node.js a suite without tests is one that passed: nothing tells it from a test.
 //! - What a filter left out is nothing at all, but where the tool does not tell it from the
 //!   skipped: nextest's own text. Nextest's JUnit file does not have the skipped: there
 //!   [`Expectation::skipped_at_most`] bounds nothing.

@@ -49,6 +49,8 @@ pub(super) fn counts(text: &[u8]) -> Result<Counts, NotAReport> {
     if last.failed == 0 && last.run < last.planned {
         return Err(NotAReport::Unfinished("not all tests were run, though none failed".into()));
     }
+    // An output that is shown once more, at the end, may have such lines too.
+    counts.failures.truncate(usize::try_from(last.failed).unwrap_or(usize::MAX));
     counts.passed(last.passed)?;
     counts.failed(last.failed)?;
     counts.skipped(last.skipped)?;
@@ -155,6 +157,32 @@ mod tests {
             (3, "99999999999999999999 tests run: 1 passed", None),
         ] {
             assert_eq!(read(starting, summary).ok(), counted, "{summary}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_after_the_summary_and_no_more_than_failed() {
+        let line = "        FAIL [   0.1s] (1/1) demo a";
+        let text = format!(
+            "    Starting 1 test across 1 binary\n{line}0\n     Summary [   0.1s] 1 test run: \
+             0 passed, 1 failed, 0 skipped\n{line}1\n{line}2\n"
+        );
+        assert_eq!(
+            counts(text.as_bytes()).map(|counts| counts.failures),
+            Ok(vec!["demo a1".into()])
+        );
+        let again = format!("{text}{}", text.replace("demo a", "demo b"));
+        let counts = counts(again.as_bytes()).expect("the last one is bad");
+        assert_eq!(counts.failures, ["demo b1"]);
+        for (line, name) in [
+            ("TRY 2 FAIL [   0.077s] (4/4) demo::more a", Some("demo::more a")),
+            ("TIMEOUT [  60.0s] demo a", Some("demo a")),
+            ("SIGSEGV [   0.1s] (1/1) demo a", Some("demo a")),
+            ("FLAKY 2/3 [   0.1s] (1/1) demo a", None),
+            ("PASS [   0.1s] (1/1) demo a", None),
+            ("error: test run failed", None),
+        ] {
+            assert_eq!(failure(line), name, "{line}");
         }
     }
 

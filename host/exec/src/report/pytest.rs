@@ -13,7 +13,7 @@ pub(super) fn counts(text: &[u8]) -> Result<Counts, NotAReport> {
     let mut sums = 0u64;
     let mut collected: Vec<u64> = Vec::new();
     let (mut failures, mut in_names) = (false, false);
-    let mut names = Counts::default();
+    let (mut names, mut named) = (Counts::default(), 0u64);
     for line in lines(text)? {
         let line = line?;
         let line = line.trim_end();
@@ -26,9 +26,14 @@ pub(super) fn counts(text: &[u8]) -> Result<Counts, NotAReport> {
         match line.trim_matches('=').trim() {
             "FAILURES" | "ERRORS" if heading => failures = true,
             "short test summary info" if heading => {
-                (in_names, names) = (true, Counts::default());
+                (in_names, names, named) = (true, Counts::default(), 0);
             }
-            _ if in_names => name(line).into_iter().for_each(|name| names.name(name)),
+            _ if in_names => {
+                if let Some(name) = name(line) {
+                    names.name(name);
+                    named += 1;
+                }
+            }
             // Two say no less than many.
             _ if collected.len() < 2 => collected.extend(items(line).transpose()?),
             _ => {}
@@ -41,6 +46,9 @@ pub(super) fn counts(text: &[u8]) -> Result<Counts, NotAReport> {
             _ => Err(NotAReport::Contradiction("the line with the sum is not the last".into())),
         };
     };
+    if named > counts.failed {
+        return Err(NotAReport::Contradiction("it names more failures than are in its sum".into()));
+    }
     if counts.failed == 0 {
         if sums > 1 || collected.len() > 1 {
             return Err(NotAReport::Contradiction("there is more than one run in it".into()));
@@ -149,6 +157,7 @@ mod tests {
             format!("collected 2 items\n{bad}{good}"),
             format!("collected 2 items\n=== FAILURES ===\n{good}"),
             format!("collected 2 items\n=== ERRORS ===\n{good}"),
+            format!("=== short test summary info ===\nFAILED a\nFAILED b\n{bad}"),
             format!("collected 2 items\n{good}and then it printed something\n"),
         ] {
             assert!(matches!(read(&text), Err(NotAReport::Contradiction(_))), "{text}");

@@ -264,6 +264,7 @@ mod tests {
             ("1..2\nok 1 - a #SKIP\nok 2 - a#SKIP\n", (1, 0, 1)),
             ("1..0 # SKIP not here\n", (0, 0, 1)),
             ("1..0\n", (0, 0, 0)),
+            ("1..2 things\n1..1\nok 1\n", (1, 0, 0)),
             ("1..1\nokay\nnot okay\n 1..5\n  ok 2\nok 1\n", (1, 0, 0)),
         ] {
             assert_eq!(read(text), Ok(counted), "{text}");

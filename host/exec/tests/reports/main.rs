@@ -250,9 +250,21 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
             text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>()
         })
         .collect();
-    for piece in
-        ["1..2", "ok", " # SKIP", "\x1b[31m", "\x1b]0;", "<testsuite>", "</testcase>", "\n"]
-    {
+    for piece in [
+        "1..2",
+        "ok",
+        "ok #",
+        "#é",
+        "1..",
+        "running ",
+        "= 1 ",
+        " # SKIP",
+        "\x1b[31m",
+        "\x1b]0;",
+        "<testsuite>",
+        "</testcase>",
+        "\n",
+    ] {
         lines.extend(std::iter::repeat_n(piece.as_bytes().to_vec(), 20));
     }
     prop::collection::vec(prop::sample::select(lines), 0..40).prop_map(|lines| lines.concat())
@@ -270,7 +282,10 @@ fn reads_without_trouble(text: &[u8]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_trouble(text in prop::collection::vec(any::<u8>(), 0..2000)) {
+    fn any_bytes_are_read_without_trouble(mut text in prop::collection::vec(any::<u8>(), 0..2000)) {
+        reads_without_trouble(&text)?;
+        // Without a last line end, most are refused at once.
+        text.push(b'\n');
         reads_without_trouble(&text)?;
     }
 
