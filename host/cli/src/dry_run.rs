@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use crate::approve::Approved;
 use crate::args::{ExecutePhase, Format};
 use crate::columns;
-use crate::consent::{Asking, Standing};
+use crate::consent::{Asking, Standing, command_lines};
 use crate::established::Established;
 use crate::execute::choose_phase;
 use crate::fault::DONE;
+use crate::native;
 use crate::project::Project;
 use crate::report::Paint;
 use crate::roster::Roster;
@@ -51,6 +52,7 @@ pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) 
         established: &established,
         flags: &args.grants.grant,
         roles: &Role::ALL,
+        commands: native::used(&plan, &project.config),
     }
     .standings()?;
     let shown = Shown { plan: &plan, roster: &roster, standings: &standings, settings };
@@ -133,13 +135,29 @@ impl Shown<'_> {
             let (name, role, source) = (&agent.name, agent.role, printable(&agent.source));
             let digest = if verbose { agent.digest.to_string() } else { agent.digest.short() };
             let _ = writeln!(out, "  {name:20} {role:20} {digest} ({source})");
-            let standing = self.standings.iter().find(|one| one.agent.name == agent.name);
+            let mut agents = self.standings.iter().filter(|one| one.command.is_none());
+            let standing = agents.find(|one| one.agent.name == agent.name);
             if let Some(standing) = standing {
                 let outlook = standing.outlook();
                 let outlook = if standing.needs { paint.odd(&outlook) } else { outlook };
                 let _ = writeln!(out, "    {outlook}");
             }
             ceiling_lines(out, &agent, paint);
+        }
+        let commands = self.standings.iter().filter_map(|one| Some((one, one.command.as_ref()?)));
+        for (index, (standing, source)) in commands.enumerate() {
+            if index == 0 {
+                let _ = writeln!(out, "\n{}", paint.strong("Native commands, confined"));
+            }
+            let digest = standing.agent.digest;
+            let digest = if verbose { digest.to_string() } else { digest.short() };
+            let _ = writeln!(out, "  {:20} {digest}", standing.agent.name);
+            let outlook = standing.outlook();
+            let outlook = if standing.needs { paint.odd(&outlook) } else { outlook };
+            let _ = writeln!(out, "    {outlook}");
+            for line in command_lines(source) {
+                let _ = writeln!(out, "    {line}");
+            }
         }
     }
 }
@@ -300,6 +318,7 @@ fn standing_json(standing: &Standing) -> Value {
         .collect();
     json!({
         "agent": standing.agent.name,
+        "command": standing.command,
         "digest": standing.agent.digest,
         "asks": standing.asked,
         "needs_consent": standing.needs,

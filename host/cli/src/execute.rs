@@ -242,6 +242,7 @@ impl Opened<'_> {
             established,
             flags: &args.grants.grant,
             roles: &Role::ALL,
+            commands: native::used(plan, &self.project.config),
         };
         let text = args.output.format == Format::Text;
         let attended = self.settings.mode == Mode::Interactive && prompt::is_attended();

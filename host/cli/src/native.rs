@@ -46,15 +46,11 @@ pub(crate) struct Natives {
     confinement: OnceLock<Result<Confinement, String>>,
 }
 
-/// The names of commands that a plan's criteria use, with the first task that does.
-pub(crate) fn used(plan: &Plan) -> BTreeMap<&str, &TaskId> {
-    let mut used = BTreeMap::new();
-    for task in &plan.tasks {
-        for name in task.accept.iter().filter_map(Criterion::command) {
-            used.entry(name).or_insert(&task.id);
-        }
-    }
-    used
+/// The commands that a plan's criteria use, by name.
+pub(crate) fn used<'a>(plan: &'a Plan, config: &'a Config) -> Vec<(&'a str, &'a CommandSource)> {
+    let criteria = plan.tasks.iter().flat_map(|task| &task.accept);
+    let names: BTreeSet<&str> = criteria.filter_map(Criterion::command).collect();
+    names.into_iter().filter_map(|name| Some((name, config.commands.get(name)?))).collect()
 }
 
 /// What is wrong with the plan's use of commands: each that is not defined, or says too little.
@@ -164,10 +160,12 @@ impl Natives {
             return Err(Trouble::Error { message: format!("there is no command `{name}`") });
         };
         let until = Arc::clone(over);
-        let options = ScratchOptions {
+        let mut options = ScratchOptions {
             until: Until::over(move || until.load(Ordering::Relaxed)),
             ..ScratchOptions::default()
         };
+        // A report that is there before the command runs is not this run's.
+        options.exclude.extend(source.report_file.iter().filter_map(|file| file.parse().ok()));
         std::fs::create_dir_all(&self.room)
             .map_err(|why| host_trouble("a command's room", &why))?;
         let made = materialise(&self.base, change_set, &self.blobs, tree, &options);

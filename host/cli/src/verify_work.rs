@@ -1,7 +1,7 @@
 //! `idumb verify-work`: a phase's criteria, checked again on the tree as it is now.
 //!
-//! Invariant: nothing is written but compiled agents into the cache; what holds was observed by
-//! the host just now, and nothing is taken from what the run found then.
+//! Invariant: nothing is written but compiled agents into the cache, and trees for commands that go
+//! again; what holds was observed by the host just now, and nothing is taken from what the run found then.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
-    Criterion, CriterionId, Examination, Feedback, Grants, Plan, ResourceLimits, Role, RunState,
-    TaskState, Unmet, Verdict,
+    ChangeSet, Criterion, CriterionId, Examination, Feedback, Grants, Plan, ResourceLimits, Role,
+    RunState, TaskState, Unmet, Verdict,
 };
-use idumb_journal::{Journal, StateDir};
+use idumb_journal::{BlobStore, Journal, StateDir};
 use idumb_overlay::{Base, ReadView};
 use idumb_sandbox::{CallOptions, Context, Sandbox, Stop};
 use serde_json::json;
@@ -25,12 +25,13 @@ use crate::consent::Asking;
 use crate::desk::QuietDesk;
 use crate::established::{Established, recheckable, recorded_plan};
 use crate::fault::{DONE, Fault, PAUSED};
+use crate::native::Natives;
 use crate::project::Project;
 use crate::report::Paint;
 use crate::roster::Roster;
 use crate::text::{one_line, printable};
-use crate::workshop::came_to;
-use crate::{compiled, prompt, record};
+use crate::workshop::{came_to, commands_of};
+use crate::{compiled, native, prompt, record};
 
 /// Exit status: something does not hold, as for E005.
 const FAILED: u8 = 14;
@@ -104,9 +105,15 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
         let hint = format!("go on with it: idumb execute-phase {number} --resume");
         return Err(Fault::usage(message).hint(hint).into());
     }
-    if recheckable(&done).next().is_none() && established.criteria.is_empty() {
-        let message = format!("{}: no criterion of what is done looks at a file", Code::V002);
-        return Err(Fault::usage(message).hint("give the tasks criteria that do").into());
+    let by_host = commands_of(done.tasks.iter().flat_map(|task| &task.accept));
+    let none = recheckable(&done).next().is_none() && by_host.is_empty();
+    if none && established.criteria.is_empty() {
+        let message = format!("{}: no criterion of what is done can be checked", Code::V002);
+        let hint = "give the tasks criteria that look at a file, or have a command run";
+        return Err(Fault::usage(message).hint(hint).into());
+    }
+    if let Some((task, fault)) = native::undefined(&done, &project.config).into_iter().next() {
+        return Err(Fault { message: format!("task {task}: {}", fault.message), ..fault }.into());
     }
     let roster = Roster::of(&project.root, &project.config, &done)?;
     let asking = Asking {
@@ -118,6 +125,7 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
         established: &established,
         flags: &args.grants.grant,
         roles: &[Role::Verifier, Role::IntegrationChecker],
+        commands: native::used(&done, &project.config),
     };
     asking.settle(args.output.format == Format::Text && prompt::is_attended())?;
     let context = Context {
@@ -128,7 +136,8 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
         artifacts: Vec::new(),
         feedback: Feedback::default(),
     };
-    let checked = checked(&project, &roster, &done, &established, &context)?;
+    let mut checked = checked(&project, &roster, &done, &established, &context)?;
+    checked.extend(by_commands(&project, &state, by_host)?);
     let status = status_of(&checked, &open);
     let out = match args.output.format {
         Format::Text => columns::fit(&text(&plan, &row.run.to_string(), &checked, &open, status)),
@@ -220,6 +229,30 @@ fn checked(
         }
     }
     Ok(all)
+}
+
+/// Has the commands of criteria run on the tree as it is.
+fn by_commands(
+    project: &Project,
+    state: &StateDir,
+    criteria: Vec<Criterion>,
+) -> Result<Vec<Checked>> {
+    if criteria.is_empty() {
+        return Ok(Vec::new());
+    }
+    let base = Base::open(&project.root).context("opening the project's folder")?;
+    let blobs = BlobStore::find(state)?.ok_or_else(|| Fault::paused("the run left no contents"))?;
+    let room = tempfile::Builder::new().prefix("idumb-verify-").tempdir();
+    let room = room.context("making room for commands")?;
+    let place = room.path().to_owned();
+    let natives = Arc::new(Natives::new(&project.config, base, Arc::new(blobs), place));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (tree, name) = (ChangeSet::default(), "tree".to_owned());
+    let examined = runtime.block_on(natives.examine(criteria.clone(), tree, name, Stop::never()));
+    let examination = examined.map_err(|trouble| {
+        Fault::paused(format!("a command: {}", printable(&trouble.to_string())))
+    })?;
+    Ok(judged(criteria, examination, false))
 }
 
 fn judged(criteria: Vec<Criterion>, examination: Examination, earlier: bool) -> Vec<Checked> {

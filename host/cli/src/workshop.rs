@@ -5,6 +5,8 @@
 
 mod checking;
 
+pub(crate) use checking::commands_of;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -10,11 +10,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use idumb_core::{
-    AgentBinding, Bounds, Capability, Consent, Given, PathGlob, Plan, Role, RunId, beyond_consent,
+    AgentBinding, Bounds, Capability, Consent, Digest, Given, PathGlob, Plan, Role, RunId,
+    beyond_consent,
 };
+use idumb_plan::CommandSource;
 use jiff::Timestamp;
 
 pub(crate) use kept::{Grants, Kept};
+pub(crate) use screen::command_lines;
 
 use crate::args::GrantArg;
 use crate::established::Established;
@@ -38,12 +41,17 @@ pub(crate) struct Asking<'a> {
     pub(crate) flags: &'a [GrantArg],
     /// The roles that take part.
     pub(crate) roles: &'a [Role],
+    /// The native commands that criteria have the host run.
+    pub(crate) commands: Vec<(&'a str, &'a CommandSource)>,
 }
 
-/// Where one agent stands.
+/// Where one agent, or one command, stands.
 #[derive(Debug)]
 pub(crate) struct Standing {
+    /// The agent; of a command, its name, and the digest of its definition.
     pub(crate) agent: AgentBinding,
+    /// What is run, if it is a command.
+    pub(crate) command: Option<CommandSource>,
     /// What it asks for.
     pub(crate) asked: Bounds,
     /// What it was given.
@@ -57,6 +65,14 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// The name under which it is kept: no agent's has a space.
+    fn kept_name(&self) -> String {
+        match &self.command {
+            Some(_) => format!("command {}", self.agent.name),
+            None => self.agent.name.clone(),
+        }
+    }
+
     /// Everything that it asks for, what is written first.
     fn all(&self) -> impl Iterator<Item = (Capability, &PathGlob)> {
         let writes = self.asked.writes.iter().map(|glob| (Capability::Write, glob));
@@ -90,7 +106,7 @@ impl Standing {
     fn kept(&self, asking: &Asking<'_>, run: Option<&RunId>) -> Kept {
         let project = if run.is_some() { asking.root } else { asking.project };
         Kept {
-            agent: self.agent.name.clone(),
+            agent: self.kept_name(),
             digest: self.agent.digest,
             project: Some(project.to_owned()),
             run: run.cloned(),
@@ -101,7 +117,7 @@ impl Standing {
     }
 
     fn consent(&self, given: Given) -> Consent {
-        let (agent, most) = (self.agent.name.clone(), self.asked.clone());
+        let (agent, most) = (self.kept_name(), self.asked.clone());
         Consent { agent, digest: self.agent.digest, most, given }
     }
 }
@@ -117,7 +133,7 @@ impl<'a> Asking<'a> {
         let agents = agents.filter(|agent| self.roles.contains(&agent.role));
         let asked: Vec<(AgentBinding, Bounds)> =
             agents.filter_map(|agent| Some((agent.clone(), self.asked(&agent)?))).collect();
-        if asked.is_empty() {
+        if asked.is_empty() && self.commands.is_empty() {
             return Ok(Vec::new());
         }
         let kept = match Grants::of(&[self.project, self.root]) {
@@ -128,7 +144,12 @@ impl<'a> Asking<'a> {
                 Vec::new()
             }
         };
-        Ok(asked.into_iter().map(|(agent, asked)| self.standing(agent, asked, &kept)).collect())
+        let agents = asked.into_iter().map(|(agent, asked)| (agent, asked, None));
+        let commands = self.commands.iter().map(|(name, source)| {
+            (binding_of(name, source), Bounds::default(), Some((*source).clone()))
+        });
+        let all = agents.chain(commands);
+        Ok(all.map(|(agent, asked, command)| self.standing(agent, asked, command, &kept)).collect())
     }
 
     fn asked(&self, agent: &AgentBinding) -> Option<Bounds> {
@@ -143,7 +164,13 @@ impl<'a> Asking<'a> {
         Some(asked)
     }
 
-    fn standing(&self, agent: AgentBinding, asked: Bounds, kept: &[Kept]) -> Standing {
+    fn standing(
+        &self,
+        agent: AgentBinding,
+        asked: Bounds,
+        command: Option<CommandSource>,
+        kept: &[Kept],
+    ) -> Standing {
         let for_run = |kept: &&Kept| match &kept.run {
             Some(run) => Some(run) == self.run && kept.holds_in(self.root),
             None => kept.holds_in(self.project),
@@ -151,10 +178,12 @@ impl<'a> Asking<'a> {
         let held: Vec<&Kept> = kept.iter().filter(for_run).collect();
         let mut given: Vec<Consent> = held.iter().map(|kept| kept.consent()).collect();
         given.retain(|consent| consent.digest == agent.digest);
-        let namesakes = held.into_iter().filter(|kept| kept.agent == agent.name);
+        let (needs, new, before) = (false, Vec::new(), None);
+        let mut standing = Standing { agent, command, asked, given, needs, new, before };
+        let name = standing.kept_name();
+        let namesakes = held.into_iter().filter(|kept| kept.agent == name);
         let namesakes: Vec<&Kept> = namesakes.filter(|kept| kept.run.is_none()).collect();
-        let before = namesakes.last().map(|kept| (*kept).clone());
-        let mut standing = Standing { agent, asked, given, needs: false, new: Vec::new(), before };
+        standing.before = namesakes.last().map(|kept| (*kept).clone());
         let flag = |flag: &&GrantArg| flag.agent == standing.agent.name;
         if self.flags.iter().any(|given| flag(&given)) {
             standing.given.push(standing.consent(Given::Flag));
@@ -162,6 +191,11 @@ impl<'a> Asking<'a> {
         let digest = standing.agent.digest;
         let lacks = beyond_consent(&standing.given, digest, &standing.asked);
         if lacks.is_some_and(|lacks| lacks.is_empty()) {
+            return standing;
+        }
+        if standing.command.is_some() {
+            // Another definition is another program: nothing is carried over.
+            standing.needs = true;
             return standing;
         }
         // What its namesakes were given, it has as well: an update that asks for no more.
@@ -183,22 +217,26 @@ impl<'a> Asking<'a> {
         standing
     }
 
-    /// A flag must name an agent that takes part, and the component that it is.
+    /// A flag must name an agent or a command that takes part, and what it is.
     fn check_flags(&self) -> Result<()> {
         for flag in self.flags {
             let name = printable(&flag.agent);
-            let Some(agent) = self.roster.binding(&flag.agent) else {
+            let agent = self.roster.binding(&flag.agent).map(|agent| agent.digest);
+            let command = self.commands.iter().find(|(name, _)| *name == flag.agent);
+            let found: Vec<Digest> =
+                agent.into_iter().chain(command.map(|(_, source)| source.digest())).collect();
+            let Some(first) = found.first() else {
                 let all = self.roster.bindings();
                 let names = all.iter().map(|agent| agent.name.as_str());
-                let message = format!("--grant {name}: no agent of that name takes part");
-                let help = idumb_plan::meant(&flag.agent, names, "the agents are");
+                let names = names.chain(self.commands.iter().map(|(name, _)| *name));
+                let message =
+                    format!("--grant {name}: no agent or command of that name takes part");
+                let help = idumb_plan::meant(&flag.agent, names, "there are");
                 return Err(Fault::usage(message).hint(help).into());
             };
-            if let Some(wanted) = flag.digest.filter(|wanted| *wanted != agent.digest) {
-                let found = agent.digest;
+            if let Some(wanted) = flag.digest.filter(|wanted| !found.contains(wanted)) {
                 let message = format!(
-                    "--grant {name} is for {wanted}, but the file that `{name}` is now has the \
-                     digest {found}"
+                    "--grant {name} is for {wanted}, but `{name}` as it is now has the digest {first}"
                 );
                 return Err(Fault { exit: REFUSED, ..Fault::usage(message) }
                     .hint("look at what changed before you allow that one")
@@ -268,6 +306,18 @@ impl<'a> Asking<'a> {
             .hint(format!("see what they ask for and why: idumb execute-phase {number} --dry-run"))
             .hint(format!("allow it for this start: {}", flags.join(" ")))
             .hint("or start it in interactive mode at a terminal, to be asked once")
+    }
+}
+
+/// A command as something that needs consent: its digest is that of its definition.
+fn binding_of(name: &str, source: &CommandSource) -> AgentBinding {
+    AgentBinding {
+        name: name.to_owned(),
+        role: Role::Validator,
+        digest: source.digest(),
+        source: "idumb.toml".to_owned(),
+        third_party: true,
+        ceiling: None,
     }
 }
 

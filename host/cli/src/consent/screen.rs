@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use idumb_core::{Capability, PathGlob, Role, is_protected};
+use idumb_plan::CommandSource;
 
 use super::{Asking, Standing};
 use crate::dry_run::reasons;
@@ -46,7 +47,75 @@ pub(super) fn question(asking: &Asking<'_>, open: &[Standing]) -> String {
     out
 }
 
+/// What a command is, word by word, and what it gets of the machine.
+fn command(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Paint) {
+    let Some(source) = &standing.command else { return };
+    let (name, digest) = (paint.strong(&standing.agent.name), standing.agent.digest.short());
+    let tasks = asking.plan.tasks.iter().filter(|task| {
+        let mut names = task.accept.iter().filter_map(idumb_core::Criterion::command);
+        names.any(|name| name == standing.agent.name)
+    });
+    let tasks = some_of(tasks.map(|task| task.id.as_str()).collect());
+    let head = format!("{name}, a native command (idumb.toml, {digest}), is to check {tasks}");
+    let _ = writeln!(out, "\n  {head}");
+    for line in command_lines(source) {
+        let _ = writeln!(out, "    {line}");
+    }
+    let confined = "confined, on a copy of the project that goes afterwards";
+    let _ = writeln!(out, "    {}", paint.dim(confined));
+    if let Some(before) = &standing.before {
+        let when = before.given.map_or(String::new(), |at| format!(" on {}", at.strftime("%F")));
+        let was = before.digest.short();
+        let _ = writeln!(out, "    you allowed another definition of it, {was}{when}");
+    }
+}
+
+/// What a command is, a line for each thing.
+pub(crate) fn command_lines(source: &CommandSource) -> Vec<String> {
+    let mut lines = vec![format!("runs {}", words_text(&source.run))];
+    if let Some(dir) = &source.dir {
+        lines.push(format!("in {}", printable(dir)));
+    }
+    for (name, value) in &source.env {
+        lines.push(format!("with {}={}", printable(name), printable(value)));
+    }
+    let network = if source.loopback { "a loopback interface of its own" } else { "none" };
+    lines.push(format!("network: {network}"));
+    for (what, paths) in [
+        ("may read", &source.read_only),
+        ("may write, and what it leaves stays:", &source.caches),
+        ("finds programs in", &source.bins),
+    ] {
+        if !paths.is_empty() {
+            let paths: Vec<String> = paths.iter().map(|path| printable(path)).collect();
+            lines.push(format!("{what} {}", paths.join(" ")));
+        }
+    }
+    lines
+}
+
+/// Words so that it can be told where each ends.
+fn words_text(words: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    let text = |word: &String| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("\"{}\"", printable(word)),
+    };
+    words.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+/// The first of some names, and how many more there are.
+fn some_of(mut names: Vec<&str>) -> String {
+    let more = names.len().saturating_sub(MOST_TASKS);
+    names.truncate(MOST_TASKS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
+}
+
 fn agent(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Paint) {
+    if standing.command.is_some() {
+        return command(out, asking, standing, paint);
+    }
     let agent = &standing.agent;
     let (name, role, digest) = (paint.strong(&agent.name), agent.role, agent.digest.short());
     let source = printable(&agent.source);
@@ -130,17 +199,14 @@ fn why(
         task.agent == standing.agent.name && globs.contains(glob)
     };
     let tasks: Vec<&idumb_core::Task> = asking.plan.tasks.iter().filter(wants).collect();
-    let mut names: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
-    let more = names.len().saturating_sub(MOST_TASKS);
-    names.truncate(MOST_TASKS);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names = some_of(tasks.iter().map(|task| task.id.as_str()).collect());
     let mut because: Vec<String> = Vec::new();
     for reason in tasks.iter().take(MOST).flat_map(|task| reasons(task, capability, glob)) {
         if !because.contains(&reason) {
             because.push(reason);
         }
     }
-    format!("{}{more}: {}", names.join(", "), because.join(", "))
+    format!("{names}: {}", because.join(", "))
 }
 
 fn is_named(glob: &PathGlob) -> bool {
@@ -150,6 +216,10 @@ fn is_named(glob: &PathGlob) -> bool {
 /// What one agent lacks, in a line.
 pub(super) fn in_a_line(standing: &Standing) -> String {
     let agent = &standing.agent;
+    if let Some(source) = &standing.command {
+        let words = one_line(&words_text(&source.run), 100);
+        return format!("command `{}` ({}) is to run {words}", agent.name, agent.digest.short());
+    }
     let lacking: Vec<String> = standing
         .new
         .iter()

@@ -135,7 +135,7 @@ impl Workshop {
 }
 
 /// The criteria that the host has commands run for.
-fn commands_of<'a>(criteria: impl IntoIterator<Item = &'a Criterion>) -> Vec<Criterion> {
+pub(crate) fn commands_of<'a>(criteria: impl IntoIterator<Item = &'a Criterion>) -> Vec<Criterion> {
     criteria.into_iter().filter(|criterion| criterion.command().is_some()).cloned().collect()
 }
 
