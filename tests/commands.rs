@@ -1,0 +1,278 @@
+//! Native commands through the real binary: criteria that have the host run something.
+//!
+//! Invariant: a command runs confined, on a copy of the candidate that goes afterwards; it decides
+//! by what the host saw of it. What a hostile command can do is tested a level below, in
+//! `host/exec/tests`.
+
+#[path = "support/project.rs"]
+mod project;
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use project::Project;
+use support::{difference, told, tree};
+
+/// What tells in TAP whether `out.txt` says hello.
+const TEST: &str = "echo 1..2\ngrep -q hello out.txt && echo 'ok 1 - hello' || echo 'not ok 1 - hello'\n\
+                    echo 'ok 2 - there'\necho made > made-by-the-test\n";
+
+/// The command that runs it.
+const TAP: &str = "[commands.tap]\nrun = [\"sh\", \"test.sh\"]\nreport = \"tap\"\n";
+
+/// A task that writes this, with these criteria.
+fn task(id: &str, file: &str, text: &str, accept: &str) -> String {
+    format!(
+        "[[tasks]]\nid = \"{id}\"\ntitle = \"Write\"\nwrites = [\"{file}\"]\n\
+         steps = [{{ write = \"{file}\", content = \"{text}\\n\", overwrite = true }}]\n\
+         accept = [{accept}]\n"
+    )
+}
+
+fn with(tasks: &str, config: &str) -> Project {
+    let project = Project::with(&format!("phase = 1\ngoal = \"Tests pass.\"\n{tasks}"), config);
+    project.put("test.sh", TEST);
+    project
+}
+
+impl Project {
+    fn idumb(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    #[track_caller]
+    fn runs(&self, args: &[&str], exit: i32) -> Output {
+        let output = self.idumb(&[&["execute-phase", "1", "--mode=auto"], args].concat());
+        assert_eq!(output.status.code(), Some(exit), "{}", told(&output));
+        output
+    }
+
+    /// What the host saw of commands, in order.
+    fn commands(&self) -> Vec<Value> {
+        let judged = self.events(&["candidate_judged"]);
+        let evidence = |event: &Value| event["examination"]["evidence"].as_array().cloned();
+        let all = judged.iter().filter_map(evidence).flatten().map(|one| one["observed"].clone());
+        all.filter(|observed| observed["kind"] == "command").collect()
+    }
+}
+
+#[test]
+fn tests_pass_means_that_tests_passed() {
+    let tasks = [
+        task("P1-T1", "out.txt", "hello", "{ tests_pass = \"tap\", at_least = 2 }"),
+        task("P1-T2", "out.txt", "bye", "{ tests_pass = \"tap\" }")
+            .replace("title", "depends_on = [\"P1-T1\"]\ntitle"),
+    ];
+    let project = with(&tasks.concat(), TAP);
+    let before = tree(&project.folder());
+    let output = project.runs(&["--grant=tap"], 14);
+    let text = told(&output);
+    assert!(text.contains("E005") && text.contains("1 tests failed: hello"), "{text}");
+    let commands = project.commands();
+    let tests = |index: usize| &commands[index]["tests"];
+    assert_eq!((&tests(0)["passed"], &tests(0)["failed"]), (&2.into(), &0.into()));
+    assert_eq!((&tests(1)["passed"], &tests(1)["failed"]), (&1.into(), &1.into()));
+    assert_ne!(commands[0]["tree"], commands[1]["tree"], "each ran on its candidate");
+    let walls = commands[0]["walls"].as_str().unwrap();
+    assert!(walls.contains("7 namespaces") && walls.contains("seccomp"), "{walls}");
+    // What the command made is nowhere, and the tree that it ran on is gone.
+    let mut after = tree(&project.folder());
+    assert!(!after.keys().any(|path| path.contains("upper/")), "{:?}", after.keys());
+    after.retain(|path, _| !path.starts_with(".idumb/state/"));
+    assert_eq!(after.remove("out.txt").unwrap().text(), "hello\n");
+    assert_eq!(difference(&before, &after), "");
+}
+
+#[test]
+fn a_command_that_ran_no_test_or_too_few_fails() {
+    for (accept, why) in [
+        ("{ tests_pass = \"none\" }", "it ran no test (1 were skipped)"),
+        ("{ tests_pass = \"tap\", at_least = 3 }", "it ran 2 tests; at least 3 are expected"),
+        ("{ tests_pass = \"says\" }", "its tests cannot be counted"),
+        ("{ command = \"says\", exit = 3 }", "it exited with 0"),
+    ] {
+        let config = format!(
+            "{TAP}[commands.none]\nrun = [\"echo\", \"1..1\\nok 1 # SKIP no\"]\nreport = \"tap\"\n\
+             [commands.says]\nrun = [\"echo\", \"all 12 tests passed\"]\nreport = \"tap\"\n"
+        );
+        let project = with(&task("P1-T1", "out.txt", "hello", accept), &config);
+        let grants = ["--grant=tap", "--grant=none", "--grant=says"];
+        let used: Vec<&str> =
+            grants.into_iter().filter(|flag| accept.contains(&flag[8..])).collect();
+        let text = told(&project.runs(&used, 14));
+        assert!(text.contains(why), "{accept}: {text}");
+        assert!(!project.folder().join("out.txt").exists());
+    }
+}
+
+#[test]
+fn a_command_needs_consent_to_what_it_is() {
+    let project = with(&task("P1-T1", "out.txt", "hello", "{ tests_pass = \"tap\" }"), TAP);
+    let text = told(&project.runs(&[], 21));
+    assert!(text.contains("command `tap`") && text.contains("is to run sh test.sh"), "{text}");
+    assert!(text.contains("--grant tap=blake3:"), "{text}");
+    assert!(project.events(&[]).is_empty(), "no run was begun");
+    let shown = told(&project.idumb(&["execute-phase", "--dry-run"]));
+    let says = ["Native commands, confined", "not allowed yet", "runs sh test.sh", "network: none"];
+    assert!(says.iter().all(|text| shown.contains(text)), "{shown}");
+    let digest = text.split("--grant tap=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let flag = format!("--grant=tap={digest}");
+    project.configure(&TAP.replace("test.sh", "other.sh"));
+    let text = told(&project.runs(&[&flag], 21));
+    assert!(text.contains("as it is now has the digest"), "another definition: {text}");
+    project.configure(TAP);
+    project.runs(&[&flag], 0);
+}
+
+#[test]
+fn what_is_not_defined_is_told_before_anything_runs() {
+    let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"tpa\" }"), TAP);
+    let text = told(&project.runs(&[], 2));
+    assert!(text.contains("task P1-T1") && text.contains("did you mean `tap`?"), "{text}");
+    let checked = project.idumb(&["check"]);
+    assert_eq!(checked.status.code(), Some(2), "{}", told(&checked));
+    let no_report = "[commands.tpa]\nrun = [\"true\"]\n";
+    project.put(
+        ".idumb/phases/1-test/plan.toml",
+        format!("phase = 1\ngoal = \"g\"\n{}", task("T", "a", "x", "{ tests_pass = \"tpa\" }")),
+    );
+    project.configure(no_report);
+    let text = told(&project.runs(&[], 2));
+    assert!(text.contains("which says no `report`") && text.contains("junit"), "{text}");
+}
+
+#[test]
+fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
+    let command =
+        "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a; ls /root /home; exit 1\"]\n";
+    let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"look\" }"), command);
+    project.put(".git/config", "");
+    let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=look"]);
+    let output = run.env("API_KEY", "sesame").env("GIT_DIR", "/elsewhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(14), "{}", told(&output));
+    let text = told(&output);
+    assert!(text.contains("test.sh") && text.contains("out.txt"), "the candidate: {text}");
+    for secret in ["sesame", "/elsewhere", ".git", ".idumb"] {
+        let note = project.events(&["candidate_judged"])[0]["examination"]["findings"].to_string();
+        assert!(!note.contains(secret), "{secret}: {note}");
+    }
+}
+
+#[test]
+fn a_verdict_is_outdated_by_whatever_was_integrated_since() {
+    let tasks = [
+        task("P1-T1", "a.txt", "a", "{ command = \"both\" }"),
+        task("P1-T2", "b.txt", "b", "{ command = \"both\" }"),
+    ];
+    // Each by itself passes; together they do not.
+    let command =
+        "[commands.both]\nrun = [\"sh\", \"-c\", \"! { test -f a.txt && test -f b.txt; }\"]\n";
+    let project = with(&tasks.concat(), command);
+    project.runs(&["--grant=both"], 14);
+    let there = |name: &str| project.folder().join(name).exists();
+    assert!(there("a.txt") != there("b.txt"), "one is in, and the other does not go with it");
+    assert!(!project.events(&["judgement_outdated"]).is_empty(), "{:#?}", project.events(&[]));
+}
+
+#[test]
+fn work_is_verified_by_its_commands_on_the_tree_as_it_is() {
+    let project = with(&task("P1-T1", "out.txt", "hello", "{ tests_pass = \"tap\" }"), TAP);
+    project.runs(&["--grant=tap"], 0);
+    let verified = project.idumb(&["verify-work", "--grant=tap"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", told(&verified));
+    project.put("out.txt", "bye\n");
+    let verified = project.idumb(&["verify-work", "--grant=tap"]);
+    assert_eq!(verified.status.code(), Some(14), "{}", told(&verified));
+    assert!(told(&verified).contains("[V003]"), "{}", told(&verified));
+    assert!(!project.folder().join("made-by-the-test").exists());
+}
+
+#[test]
+fn a_pause_ends_a_command_that_goes_on() {
+    let command = "[commands.long]\nrun = [\"sleep\", \"100000\"]\n";
+    let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"long\" }"), command);
+    let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=long"]);
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut follow = project.command(&["log", "--follow", "--kind=validation_started"]);
+    loop {
+        let told = follow.output().unwrap();
+        if String::from_utf8_lossy(&told.stdout).contains("validation started") {
+            break;
+        }
+        let paused = project.idumb(&["pause", "--now"]);
+        if paused.status.success() {
+            break;
+        }
+    }
+    let _ = project.idumb(&["pause", "--now"]);
+    assert_eq!(run.wait().unwrap().code(), Some(20));
+    assert!(!project.folder().join("out.txt").exists());
+}
+
+/// Where this toolchain is: not rustup's stand-ins, which need more of the machine.
+fn toolchain() -> PathBuf {
+    let printed = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    PathBuf::from(String::from_utf8(printed.stdout).unwrap().trim())
+}
+
+#[test]
+fn a_rust_project_is_tested_and_its_build_script_reaches_nothing() {
+    let sysroot = toolchain();
+    let config = format!(
+        "[commands.test]\nrun = [\"cargo\", \"test\", \"--offline\"]\nreport = \"cargo\"\n\
+         read_only = [{sysroot:?}]\nbins = [{:?}]\n",
+        sysroot.join("bin")
+    );
+    let code = "pub fn double(n: u32) -> u32 { n * 2 }\\n#[test]\\nfn doubles() { assert_eq!(double(2), 4); }";
+    let tasks = [
+        task("P1-T1", "src/lib.rs", code, "{ tests_pass = \"test\" }"),
+        task("P1-T2", "src/lib.rs", &code.replace("* 2", "+ 3"), "{ tests_pass = \"test\" }")
+            .replace("title", "depends_on = [\"P1-T1\"]\ntitle"),
+    ];
+    let tasks =
+        tasks.concat().replace("content = \"", "content = '''").replace("\\n\", over", "''', over");
+    let tasks = tasks.replace("\\n#[test]\\n", "\n#[test]\n");
+    let project = with(&tasks, &config);
+    let manifest =
+        "[package]\nname = \"it\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+    project.put("Cargo.toml", manifest);
+    let outside = project.temporary.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    // It leaves traces wherever it can: there is no such place.
+    let build = format!(
+        "fn main() {{\n    let home = std::env::var(\"HOME\").unwrap();\n    for folder in [{outside:?}, \
+         {:?}, \"/etc\", \"/usr\", &home, \"/tmp\"] {{\n        let _ = std::fs::write(format!(\"{{folder}}/trace-of-build\"), \"x\");\n    }}\n}}\n",
+        project.folder()
+    );
+    project.put("build.rs", build);
+    let text = told(&project.runs(&["--grant=test"], 14));
+    assert!(text.contains("1 tests failed"), "{text}");
+    let commands = project.commands();
+    assert_eq!(commands[0]["tests"]["passed"], 1, "{commands:#?}");
+    assert_eq!(commands[1]["tests"]["failed"], 1, "{commands:#?}");
+    let traces = [outside, project.folder(), "/etc".into(), "/usr".into(), "/tmp".into()];
+    for folder in traces {
+        assert!(!folder.join("trace-of-build").exists(), "{}", folder.display());
+    }
+    let said = std::fs::read_to_string(project.folder().join("src/lib.rs")).unwrap();
+    assert!(said.contains("n * 2"), "{said}");
+    assert!(!project.folder().join("target").exists());
+}
+
+#[test]
+fn a_python_project_is_tested_and_its_hooks_reach_nothing() {
+    let config = "[commands.test]\nrun = [\"python3\", \"-m\", \"unittest\", \"-v\"]\n";
+    let tasks = task("P1-T1", "it.py", "N = 4", "{ command = \"test\" }");
+    let project = with(&tasks, config);
+    project.put("test_it.py", "import unittest, it\nclass T(unittest.TestCase):\n    def test_n(self):\n        self.assertEqual(it.N, 4)\n");
+    let trace = project.temporary.path().join("trace");
+    // What Python runs by itself where it starts.
+    let hook = format!("open({:?}, 'w').write('x')\n", trace.to_str().unwrap());
+    project.put("sitecustomize.py", format!("try:\n    {hook}except OSError:\n    pass\n"));
+    project.runs(&["--grant=test"], 0);
+    assert!(!trace.exists());
+    assert_eq!(project.commands()[0]["exit"], 0);
+}
