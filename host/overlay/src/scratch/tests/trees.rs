@@ -19,6 +19,10 @@ fn all() -> ScratchOptions {
     ScratchOptions { exclude: Vec::new(), ..ScratchOptions::default() }
 }
 
+fn change(path: &str, after: Option<Entry>) -> Change {
+    Change { path: path.to_owned(), before: None, after, renamed_from: None }
+}
+
 /// Everything in a view, as [`tree_of`] has it.
 fn seen(view: &ReadView) -> BTreeMap<String, String> {
     let (mut tree, mut left) = (BTreeMap::new(), vec![String::new()]);
@@ -171,13 +175,8 @@ fn git_and_idumb_are_left_out_unless_asked_for() {
     both(&files, |project| {
         let entry = Entry::File { digest: Digest::of(b""), size: 0, executable: false };
         project.store.put(Digest::of(b""), b"");
-        let change = |path: &str| Change {
-            path: path.to_owned(),
-            before: None,
-            after: Some(entry.clone()),
-            renamed_from: None,
-        };
-        let changes = ChangeSet { changes: [".git/new", "target/new"].map(change).to_vec() };
+        let add = |path: &str| change(path, Some(entry.clone()));
+        let changes = ChangeSet { changes: [".git/new", "target/new"].map(add).to_vec() };
         let made = project.materialise(&changes, &ScratchOptions::default()).unwrap();
         let paths: Vec<String> = tree_of(&made.path).into_keys().collect();
         assert_eq!(paths, ["a", "target", "target/new", "target/o"]);
@@ -429,5 +428,30 @@ fn the_digest_is_another_after_every_write() {
     let third = digest();
     assert_ne!(third, second);
     fs::set_permissions(project.at("d"), fs::Permissions::from_mode(0o711)).unwrap();
-    assert_ne!(digest(), third);
+    let fourth = digest();
+    assert_ne!(fourth, third);
+    for change in [change("a", None), change("new", Some(Entry::Dir))] {
+        let changes = ChangeSet { changes: vec![change] };
+        assert_ne!(fingerprint(&base, &changes, &all()).unwrap(), fourth);
+    }
+}
+
+#[test]
+fn a_directory_that_the_change_set_names_does_not_show_the_bases() {
+    let project = Project::new(&[("d/old", "old"), ("d/e/old", "old")]);
+    let entry = Entry::File { digest: Digest::of(b"new"), size: 3, executable: false };
+    project.store.put(Digest::of(b"new"), b"new");
+    let changes = vec![change("d", Some(Entry::Dir)), change("d/new", Some(entry))];
+    let changes = ChangeSet { changes };
+    let made = project.materialise(&changes, &all()).unwrap();
+    let expected = tree_of(&made.path);
+    assert_eq!(expected.keys().collect::<Vec<_>>(), ["d", "d/new"]);
+    made.remove().unwrap();
+    let layers = project.layer(&changes, &all()).unwrap();
+    if overlays(project.dir.path()) {
+        let by = project.dir.path().join("by");
+        fs::create_dir(&by).unwrap();
+        assert_eq!(shown(&layers, &by), expected);
+    }
+    layers.remove().unwrap();
 }
