@@ -4,7 +4,7 @@
 //! what a command leaves behind is removed through handles, and nothing it points at is.
 //!
 //! There are two ways, and one walk for both. [`materialise`] makes every file anew: a reflink
-//! where the file system can, a copy elsewhere; it works everywhere. [`layer`] makes only what
+//! of large ones where the file system can, a copy else; it works everywhere. [`layer`] makes only what
 //! differs, for the kernel's overlayfs to lay over the user's tree; [`layers_work`] says whether
 //! that can be had. `docs/decisions/0016-the-tree-that-commands-run-on.md` has the figures.
 

@@ -124,10 +124,14 @@ proptest! {
 
 #[test]
 fn no_file_is_a_file_of_the_base() {
-    let project = Project::new(&[("a", "a"), ("d/b", "b")]);
+    // The large one shares its bytes, where the file system of temporary files can do that.
+    let large = "large".repeat(100_000);
+    let project = Project::new(&[("a", "a"), ("d/b", "b"), ("large", &large)]);
     let made = project.materialise(&ChangeSet::default(), &all()).unwrap();
     let before = project.tree();
-    for path in ["a", "d/b"] {
+    assert_eq!(tree_of(&made.path), before);
+    assert_eq!(made.counts.reflinked + made.counts.copied, 3);
+    for path in ["a", "d/b", "large"] {
         let (ours, theirs) = (made.path.join(path), project.at(path));
         assert_ne!(fs::metadata(&ours).unwrap().ino(), fs::metadata(&theirs).unwrap().ino());
         fs::write(&ours, "written by a command").unwrap();
