@@ -8,6 +8,8 @@
 //! everybody else looks through, at the base or at a candidate. Starting a view costs the same
 //! whatever the size of the tree, and sealing costs by what was touched.
 //!
+//! What native commands run on is made in [`scratch`]: real files, and none of the project's.
+//!
 //! What is not granted does not exist for a guest: opening it is `NoEntry`. What may be read and
 //! not written is `NotPermitted` to write. Either is recorded as a denial, on the resolved path.
 

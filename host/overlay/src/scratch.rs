@@ -4,7 +4,7 @@
 //! what a command leaves behind is removed through handles, and nothing it points at is.
 //!
 //! There are two ways, and one walk for both. [`materialise`] makes every file anew: a reflink
-//! where the file system can, a copy elsewhere; it works everywhere. [`layer`] makes only what
+//! of large ones where the file system can, a copy else; it works everywhere. [`layer`] makes only what
 //! differs, for the kernel's overlayfs to lay over the user's tree; [`layers_work`] says whether
 //! that can be had. `docs/decisions/0016-the-tree-that-commands-run-on.md` has the figures.
 
@@ -192,14 +192,15 @@ pub fn materialise(
 }
 
 /// Which tree a candidate is, without reading what is in its files: a digest over the path, kind,
-/// permission bits, size, inode, and times of content and of inode of everything in the base, the
-/// targets of links, and the after sides of `change_set`; all of it without what `options` leaves
-/// out.
+/// permission bits, size, inode, and times of content and of inode of every file in the base, its
+/// directories and links with their modes and targets, and the after sides of `change_set`; all
+/// of it without what `options` leaves out.
 ///
-/// On one machine, equal digests mean that no file was written to between the two calls, but for
-/// what the kernel does not record in an inode's times: writing through a mapping that is made
-/// and gone within one tick of its clock, and setting that clock back. Different digests do not
-/// mean different contents. It costs one look at each inode.
+/// On one machine, equal digests mean that no file was written to between the two calls. What the
+/// kernel does not stamp escapes it: a clock that was set back; before Linux 6.13, a write within
+/// some milliseconds of the one before the first call; and the end of a single long write, or of
+/// writing through a mapping, that began before the first call. Different digests do not mean
+/// different contents. It costs one look at each inode.
 ///
 /// # Errors
 /// As [`materialise`], but for what comes from writing.

@@ -18,6 +18,8 @@ use crate::base::is_absent;
 
 /// Up to here a file is read and written by hand: fewer calls.
 const SMALL: u64 = 128 << 10;
+/// Up to here reading and writing costs less than sharing: see `benches/scratch.rs`.
+const SHARED_FROM: i64 = 16 << 10;
 /// How much of a file is copied before it is asked whether to go on.
 const PIECE: usize = 64 << 20;
 /// How often a file is read that is written to meanwhile.
@@ -107,9 +109,10 @@ fn fill(
     let mut to = fs::File::from(to);
     let mut reflinked = false;
     for attempt in 1..=TRIES {
-        reflinked = dir.reflinks && before.st_size > 0 && rfs::ioctl_ficlone(&to, &source).is_ok();
+        let share = dir.reflinks && before.st_size > SHARED_FROM;
+        reflinked = share && rfs::ioctl_ficlone(&to, &source).is_ok();
         if !reflinked {
-            dir.reflinks &= before.st_size == 0;
+            dir.reflinks &= !share;
             copy(&mut source, &mut to, before.st_size.unsigned_abs(), &mut dir.buffer, from.spent)?;
         }
         #[cfg(test)]

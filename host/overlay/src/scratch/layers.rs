@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use idumb_core::{Blobs, Change, ChangeSet, Digest, Entry};
 use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags, Stat, XattrFlags};
@@ -131,7 +132,7 @@ fn fill(
         upper.hide(path)?;
     }
     for path in plan.gone() {
-        if upper.reach(parent(path))? && !plan.hides_above(path) {
+        if upper.reach(parent(path))? {
             let path = CString::new(path).map_err(io::Error::other)?;
             upper.white_out(&path)?;
         }
@@ -250,7 +251,11 @@ impl Upper<'_> {
 /// # Errors
 /// Why not: `Unsupported`, with what the programs said; `NotFound` if one is not there.
 pub fn layers_work(place: &Path) -> io::Result<()> {
-    let room = place.join(format!("probe-{}", std::process::id()));
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let room = place.join(format!("probe-{}-{count}", std::process::id()));
+    // An earlier process of this number left it when it was killed.
+    clear(&room)?;
     let held = make_root(&room)?;
     let tried = probe(&room, &held);
     let cleared = clear(&room);

@@ -39,6 +39,20 @@ pub(super) fn namespaces() -> bool {
     tried.is_ok_and(|output| output.status.success())
 }
 
+/// Whether overlays can be mounted with everything in `place`, found out without what is tested.
+pub(super) fn overlays(place: &Path) -> bool {
+    let room = tempfile::TempDir::new_in(place).unwrap();
+    for dir in ["l", "u", "w", "m"] {
+        std::fs::create_dir(room.path().join(dir)).unwrap();
+    }
+    let mount = "mount -t overlay -o userxattr,lowerdir=l,upperdir=u,workdir=w overlay m";
+    let mut line = Command::new("unshare");
+    line.args(["-Urm", "sh", "-c", mount]).current_dir(room.path());
+    let mounted = line.output().is_ok_and(|output| output.status.success());
+    clear(&room.path().join("w")).unwrap();
+    mounted
+}
+
 /// Runs `test` of this binary once more behind `script`, in namespaces by `options`: `true` where
 /// that is so, and `false` to the caller who had it done.
 pub(super) fn inside(test: &str, options: &[&str], script: &str) -> bool {

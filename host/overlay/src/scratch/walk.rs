@@ -397,25 +397,7 @@ impl<'a> Walk<'a> {
                     Ok(())
                 }
             },
-            Some(FileType::Symlink) => match rfs::readlinkat(from.dir, from.name, Vec::new()) {
-                Ok(target) => {
-                    tally.counts.links += 1;
-                    record.push(b'l');
-                    record.extend_from_slice(from.name.to_bytes_with_nul());
-                    record.extend_from_slice(target.to_bytes_with_nul());
-                    visit.link(dir, from.name, &target).map_err(at(from.path))
-                }
-                // It is no link any more.
-                Err(Errno::INVAL) => {
-                    tally.counts.vanished += 1;
-                    Ok(())
-                }
-                Err(errno) if is_absent(errno) => {
-                    tally.counts.vanished += 1;
-                    Ok(())
-                }
-                Err(errno) => Err(at(from.path)(errno)),
-            },
+            Some(FileType::Symlink) => self.link(visit, dir, from, (tally, record)),
             Some(_) => {
                 tally.leave_out(from.path, Why::Special);
                 tally.hidden.extend(CString::new(from.path).ok());
@@ -425,6 +407,30 @@ impl<'a> Walk<'a> {
                 tally.counts.vanished += 1;
                 Ok(())
             }
+        }
+    }
+
+    fn link<V: Visit>(
+        &self,
+        visit: &V,
+        dir: &mut V::Dir,
+        from: &Name<'_>,
+        (tally, record): (&mut Tally, &mut Vec<u8>),
+    ) -> io::Result<()> {
+        match rfs::readlinkat(from.dir, from.name, Vec::new()) {
+            Ok(target) => {
+                tally.counts.links += 1;
+                record.push(b'l');
+                record.extend_from_slice(from.name.to_bytes_with_nul());
+                record.extend_from_slice(target.to_bytes_with_nul());
+                visit.link(dir, from.name, &target).map_err(at(from.path))
+            }
+            // It is gone, or no link any more.
+            Err(errno) if is_absent(errno) || errno == Errno::INVAL => {
+                tally.counts.vanished += 1;
+                Ok(())
+            }
+            Err(errno) => Err(at(from.path)(errno)),
         }
     }
 

@@ -19,6 +19,10 @@ fn all() -> ScratchOptions {
     ScratchOptions { exclude: Vec::new(), ..ScratchOptions::default() }
 }
 
+fn change(path: &str, after: Option<Entry>) -> Change {
+    Change { path: path.to_owned(), before: None, after, renamed_from: None }
+}
+
 /// Everything in a view, as [`tree_of`] has it.
 fn seen(view: &ReadView) -> BTreeMap<String, String> {
     let (mut tree, mut left) = (BTreeMap::new(), vec![String::new()]);
@@ -107,7 +111,7 @@ proptest! {
 
         let layers = project.layer(&changes, &options).unwrap();
         prop_assert_eq!(layers.digest, digest);
-        if layers_work(project.dir.path()).is_ok() {
+        if overlays(project.dir.path()) {
             let by = project.dir.path().join("by");
             fs::create_dir(&by).unwrap();
             prop_assert_eq!(&shown(&layers, &by), &expected);
@@ -120,10 +124,14 @@ proptest! {
 
 #[test]
 fn no_file_is_a_file_of_the_base() {
-    let project = Project::new(&[("a", "a"), ("d/b", "b")]);
+    // The large one shares its bytes, where the file system of temporary files can do that.
+    let large = "large".repeat(100_000);
+    let project = Project::new(&[("a", "a"), ("d/b", "b"), ("large", &large)]);
     let made = project.materialise(&ChangeSet::default(), &all()).unwrap();
     let before = project.tree();
-    for path in ["a", "d/b"] {
+    assert_eq!(tree_of(&made.path), before);
+    assert_eq!(made.counts.reflinked + made.counts.copied, 3);
+    for path in ["a", "d/b", "large"] {
         let (ours, theirs) = (made.path.join(path), project.at(path));
         assert_ne!(fs::metadata(&ours).unwrap().ino(), fs::metadata(&theirs).unwrap().ino());
         fs::write(&ours, "written by a command").unwrap();
@@ -171,13 +179,8 @@ fn git_and_idumb_are_left_out_unless_asked_for() {
     both(&files, |project| {
         let entry = Entry::File { digest: Digest::of(b""), size: 0, executable: false };
         project.store.put(Digest::of(b""), b"");
-        let change = |path: &str| Change {
-            path: path.to_owned(),
-            before: None,
-            after: Some(entry.clone()),
-            renamed_from: None,
-        };
-        let changes = ChangeSet { changes: [".git/new", "target/new"].map(change).to_vec() };
+        let add = |path: &str| change(path, Some(entry.clone()));
+        let changes = ChangeSet { changes: [".git/new", "target/new"].map(add).to_vec() };
         let made = project.materialise(&changes, &ScratchOptions::default()).unwrap();
         let paths: Vec<String> = tree_of(&made.path).into_keys().collect();
         assert_eq!(paths, ["a", "target", "target/new", "target/o"]);
@@ -265,7 +268,7 @@ fn special_files_and_names_that_are_not_text_are_left_out_and_listed() {
     made.remove().unwrap();
     let layers = project.layer(&ChangeSet::default(), &all()).unwrap();
     assert_eq!(layers.left_out, expected);
-    if layers_work(project.dir.path()).is_ok() {
+    if overlays(project.dir.path()) {
         let by = project.dir.path().join("by");
         fs::create_dir(&by).unwrap();
         assert_eq!(shown(&layers, &by).into_keys().collect::<Vec<_>>(), ["d", "d/a"]);
@@ -370,6 +373,15 @@ fn a_file_that_is_written_to_meanwhile_is_read_again_or_said_to_be_unsettled() {
     }
 }
 
+/// Raises a flag when it goes, also when a test fails.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn what_goes_and_comes_meanwhile_is_no_error() {
     let project = Project::in_memory(&[("d/e/stays", "stays")]);
@@ -390,13 +402,13 @@ fn what_goes_and_comes_meanwhile_is_no_error() {
                 }
             }
         });
+        let _done = Raised(&done);
         for _ in 0..200 {
             let made = project.materialise(&ChangeSet::default(), &all()).unwrap();
             assert_eq!(fs::read_to_string(made.path.join("d/e/stays")).unwrap(), "stays");
             vanished += made.counts.vanished;
             made.remove().unwrap();
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert!(vanished > 0, "nothing went while it was looked at");
 }
@@ -420,5 +432,30 @@ fn the_digest_is_another_after_every_write() {
     let third = digest();
     assert_ne!(third, second);
     fs::set_permissions(project.at("d"), fs::Permissions::from_mode(0o711)).unwrap();
-    assert_ne!(digest(), third);
+    let fourth = digest();
+    assert_ne!(fourth, third);
+    for change in [change("a", None), change("new", Some(Entry::Dir))] {
+        let changes = ChangeSet { changes: vec![change] };
+        assert_ne!(fingerprint(&base, &changes, &all()).unwrap(), fourth);
+    }
+}
+
+#[test]
+fn a_directory_that_the_change_set_names_does_not_show_the_bases() {
+    let project = Project::new(&[("d/old", "old"), ("d/e/old", "old")]);
+    let entry = Entry::File { digest: Digest::of(b"new"), size: 3, executable: false };
+    project.store.put(Digest::of(b"new"), b"new");
+    let changes = vec![change("d", Some(Entry::Dir)), change("d/new", Some(entry))];
+    let changes = ChangeSet { changes };
+    let made = project.materialise(&changes, &all()).unwrap();
+    let expected = tree_of(&made.path);
+    assert_eq!(expected.keys().collect::<Vec<_>>(), ["d", "d/new"]);
+    made.remove().unwrap();
+    let layers = project.layer(&changes, &all()).unwrap();
+    if overlays(project.dir.path()) {
+        let by = project.dir.path().join("by");
+        fs::create_dir(&by).unwrap();
+        assert_eq!(shown(&layers, &by), expected);
+    }
+    layers.remove().unwrap();
 }
