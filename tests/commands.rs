@@ -93,13 +93,17 @@ fn a_command_that_ran_no_test_or_too_few_fails() {
         ("{ tests_pass = \"tap\", at_least = 3 }", "it ran 2 tests; at least 3 are expected"),
         ("{ tests_pass = \"says\" }", "its tests cannot be counted"),
         ("{ command = \"says\", exit = 3 }", "it exited with 0"),
+        ("{ tests_pass = \"stale\" }", "its tests cannot be counted"),
     ] {
         let config = format!(
             "{TAP}[commands.none]\nrun = [\"echo\", \"1..1\\nok 1 # SKIP no\"]\nreport = \"tap\"\n\
-             [commands.says]\nrun = [\"echo\", \"all 12 tests passed\"]\nreport = \"tap\"\n"
+             [commands.says]\nrun = [\"echo\", \"all 12 tests passed\"]\nreport = \"tap\"\n\
+             [commands.stale]\nrun = [\"true\"]\nreport = \"junit\"\nreport_file = \"report.xml\"\n"
         );
         let project = with(&task("P1-T1", "out.txt", "hello", accept), &config);
-        let grants = ["--grant=tap", "--grant=none", "--grant=says"];
+        // The report of an earlier run is not this one's.
+        project.put("report.xml", "<testsuite tests=\"1\"><testcase name=\"a\"/></testsuite>");
+        let grants = ["--grant=tap", "--grant=none", "--grant=says", "--grant=stale"];
         let used: Vec<&str> =
             grants.into_iter().filter(|flag| accept.contains(&flag[8..])).collect();
         let text = told(&project.runs(&used, 14));
@@ -196,18 +200,12 @@ fn a_pause_ends_a_command_that_goes_on() {
     let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"long\" }"), command);
     let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=long"]);
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut follow = project.command(&["log", "--follow", "--kind=validation_started"]);
-    loop {
-        let told = follow.output().unwrap();
-        if String::from_utf8_lossy(&told.stdout).contains("validation started") {
-            break;
-        }
-        let paused = project.idumb(&["pause", "--now"]);
-        if paused.status.success() {
-            break;
-        }
+    // It begins to be followed once it is there.
+    while project.events(&["validation_started"]).is_empty() {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it validated anything");
     }
-    let _ = project.idumb(&["pause", "--now"]);
+    let paused = project.idumb(&["pause", "--now"]);
+    assert!(paused.status.success(), "{}", told(&paused));
     assert_eq!(run.wait().unwrap().code(), Some(20));
     assert!(!project.folder().join("out.txt").exists());
 }

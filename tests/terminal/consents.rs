@@ -166,3 +166,38 @@ fn the_words_of_others_are_shown_harmless() {
     terminal.line("deny");
     terminal.ends(21);
 }
+
+#[test]
+fn a_command_is_shown_word_by_word_and_another_definition_is_asked_for() {
+    let task = r#"
+[[tasks]]
+id = "P1-T1"
+title = "Write"
+writes = ["one.txt"]
+steps = [{ write = "one.txt", content = "1\n" }]
+accept = [{ command = "lint" }]
+"#;
+    let command = "[commands.lint]\nrun = [\"sh\", \"-c\", \"test -f one.txt # two words\"]\n";
+    let project = Project::new(task);
+    project.configure(command);
+    let mut terminal = run(&project, &[]);
+    terminal.shows(&[
+        MAY,
+        "lint, a native command (idumb.toml, ",
+        "is to check P1-T1",
+        "runs sh -c \"test -f one.txt # two words\"",
+        "network: none",
+        "confined, on a copy of the project that goes afterwards",
+    ]);
+    terminal.line("always");
+    terminal.shows(&["Phase 1-test is completed"]);
+    terminal.ends(0);
+    let mut terminal = run(&project, &["--restart"]);
+    terminal.ends(0);
+    assert!(!terminal.screen().contains(MAY));
+    project.configure(&command.replace("two words", "three"));
+    let mut terminal = run(&project, &["--restart"]);
+    terminal.shows(&[MAY, "you allowed another definition of it, "]);
+    terminal.line("deny");
+    terminal.ends(21);
+}
