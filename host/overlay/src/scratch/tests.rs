@@ -50,6 +50,7 @@ pub(super) fn overlays(place: &Path) -> bool {
     line.args(["-Urm", "sh", "-c", mount]).current_dir(room.path());
     let mounted = line.output().is_ok_and(|output| output.status.success());
     clear(&room.path().join("w")).unwrap();
+    assert!(mounted, "these tests need user namespaces and overlayfs (Linux 5.11, util-linux)");
     mounted
 }
 
@@ -59,19 +60,18 @@ pub(super) fn inside(test: &str, options: &[&str], script: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    if namespaces() {
-        let output = Command::new("unshare")
-            .args(options)
-            .args(["sh", "-ec", &format!("{script}\nexec \"$0\" --exact \"$1\"")])
-            .arg(std::env::current_exe().unwrap())
-            .arg(test)
-            .env(INSIDE, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("1 passed"), "there is no test {test}: {said}");
-    }
+    assert!(namespaces(), "this test needs user namespaces, and unshare of util-linux");
+    let output = Command::new("unshare")
+        .args(options)
+        .args(["sh", "-ec", &format!("{script}\nexec \"$0\" --exact \"$1\"")])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "there is no test {test}: {said}");
     false
 }
 
