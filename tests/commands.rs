@@ -151,15 +151,17 @@ fn what_is_not_defined_is_told_before_anything_runs() {
 #[test]
 fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
     let command =
-        "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a; ls /root /home; exit 1\"]\n";
+        "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a . deep; ls /root /home; exit 1\"]\n";
     let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"look\" }"), command);
-    project.put(".git/config", "");
+    for secret in [".git/config", ".env", "deep/.env.local", ".npmrc"] {
+        project.put(secret, "");
+    }
     let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=look"]);
     let output = run.env("API_KEY", "sesame").env("GIT_DIR", "/elsewhere").output().unwrap();
     assert_eq!(output.status.code(), Some(14), "{}", told(&output));
     let text = told(&output);
     assert!(text.contains("test.sh") && text.contains("out.txt"), "the candidate: {text}");
-    for secret in ["sesame", "/elsewhere", ".git", ".idumb"] {
+    for secret in ["sesame", "/elsewhere", ".git", ".idumb", ".env", ".npmrc"] {
         let note = project.events(&["candidate_judged"])[0]["examination"]["findings"].to_string();
         assert!(!note.contains(secret), "{secret}: {note}");
     }

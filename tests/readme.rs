@@ -54,6 +54,7 @@ guides! {
     recover_from_a_failure = "recover-from-a-failure.md",
     write_an_agent = "write-an-agent.md",
     run_in_ci = "run-in-ci.md",
+    run_your_tests = "run-your-tests.md",
 }
 
 #[test]

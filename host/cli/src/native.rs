@@ -32,6 +32,9 @@ use crate::workshop::{host_trouble, stopped};
 /// The argument with which this program is the first process inside; not for people.
 pub(crate) const INNER: &str = "exec-inner";
 
+/// What holds secrets, and is in no command's tree beside `.git` and `.idumb`.
+const SECRETS: &[&str] = &["**/.env*", "**/.npmrc", "**/.ssh"];
+
 /// How many lines of a command's output go into a finding, and how many letters.
 const MOST_LINES: usize = 20;
 const MOST_LETTERS: usize = 4000;
@@ -164,6 +167,7 @@ impl Natives {
             until: Until::over(move || until.load(Ordering::Relaxed)),
             ..ScratchOptions::default()
         };
+        options.exclude.extend(SECRETS.iter().filter_map(|text| text.parse().ok()));
         // A report that is there before the command runs is not this run's.
         options.exclude.extend(source.report_file.iter().filter_map(|file| file.parse().ok()));
         std::fs::create_dir_all(&self.room)
