@@ -153,7 +153,7 @@ fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
     let command =
         "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a . deep; ls /root /home; exit 1\"]\n";
     let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"look\" }"), command);
-    for secret in [".git/config", ".env", "deep/.env.local", ".npmrc"] {
+    for secret in [".git/config", ".env", "deep/.env.local", ".npmrc", "built/CACHEDIR.TAG"] {
         project.put(secret, "");
     }
     let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=look"]);
@@ -161,7 +161,7 @@ fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
     assert_eq!(output.status.code(), Some(14), "{}", told(&output));
     let text = told(&output);
     assert!(text.contains("test.sh") && text.contains("out.txt"), "the candidate: {text}");
-    for secret in ["sesame", "/elsewhere", ".git", ".idumb", ".env", ".npmrc"] {
+    for secret in ["sesame", "/elsewhere", ".git", ".idumb", ".env", ".npmrc", "built"] {
         let note = project.events(&["candidate_judged"])[0]["examination"]["findings"].to_string();
         assert!(!note.contains(secret), "{secret}: {note}");
     }

@@ -118,6 +118,8 @@ accept = [{ contains = "source.txt", text = "new" }]
 id = "P1-copy"
 title = "Read the source before the other is done, and write its copy after"
 agent = "evil"
+# The other may be parked, if the host died too often while it ran.
+timeout = "30s"
 reads = ["source.txt", "flag.txt"]
 writes = ["copy.txt"]
 options = { do = "wait_for_other", from = "source.txt", until = "flag.txt", path = "copy.txt" }

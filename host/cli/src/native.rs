@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use idumb_core::{
     Blobs, ChangeSet, Criterion, Digest, Evidence, EvidenceId, Examination, Finding, Observed,
-    Plan, TaskId, TestCounts, Trouble, Verdict,
+    PathGlob, Plan, TaskId, TestCounts, Trouble, Verdict,
 };
 use idumb_exec::report::{Counts, Expectation, Format, NotAReport, Source, Unmet};
 use idumb_exec::{
@@ -33,7 +33,11 @@ use crate::workshop::{host_trouble, stopped};
 pub(crate) const INNER: &str = "exec-inner";
 
 /// What holds secrets, and is in no command's tree beside `.git` and `.idumb`.
-const SECRETS: &[&str] = &["**/.env*", "**/.npmrc", "**/.ssh"];
+const SECRETS: &[&str] = &["**/.git", "**/.env*", "**/.npmrc", "**/.ssh"];
+
+/// What says of a folder that it can be made again, as cargo does of `target`:
+/// <https://bford.info/cachedir/>.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// How many lines of a command's output go into a finding, and how many letters.
 const MOST_LINES: usize = 20;
@@ -168,6 +172,7 @@ impl Natives {
             ..ScratchOptions::default()
         };
         options.exclude.extend(SECRETS.iter().filter_map(|text| text.parse().ok()));
+        options.exclude.extend(caches_at(self.base.path()));
         // A report that is there before the command runs is not this run's.
         options.exclude.extend(source.report_file.iter().filter_map(|file| file.parse().ok()));
         std::fs::create_dir_all(&self.room)
@@ -212,6 +217,14 @@ impl Natives {
             }),
         }
     }
+}
+
+/// The folders at the root that say of themselves that they can be made again: they are large, and
+/// what an earlier build left in them is not the candidate's.
+fn caches_at(root: &Path) -> Vec<PathGlob> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let tagged = entries.filter(|entry| entry.path().join(CACHE_TAG).is_file());
+    tagged.filter_map(|entry| entry.file_name().into_string().ok()?.parse().ok()).collect()
 }
 
 /// What came of a command.
