@@ -149,6 +149,15 @@ fn what_is_not_defined_is_told_before_anything_runs() {
 }
 
 #[test]
+fn what_a_command_lacks_on_this_machine_is_told_before_anything_runs() {
+    let config = format!("{TAP}read_only = [\"/no/such/toolchain\"]\n");
+    let project = with(&task("P1-T1", "out.txt", "hello", "{ tests_pass = \"tap\" }"), &config);
+    let text = told(&project.runs(&["--grant=tap"], 2));
+    assert!(text.contains("there is no /no/such/toolchain on this machine"), "{text}");
+    assert!(project.events(&[]).is_empty(), "no run was begun");
+}
+
+#[test]
 fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
     let command =
         "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a . deep; ls /root /home; exit 1\"]\n";

@@ -77,8 +77,13 @@ fn the_example_is_the_one_of_the_repository() {
 #[test]
 fn the_doctor_says_what_is_there_and_what_is_not() {
     let place = Place::new();
-    let without =
-        ["✓ WebAssembly: runs", "compiled agents", "kernel", "bwrap", "make one: idumb init"];
+    let without = [
+        "✓ WebAssembly: runs",
+        "compiled agents",
+        "kernel",
+        "native commands",
+        "make one: idumb init",
+    ];
     place.says(&["doctor"], 0, &without);
     place.says(&["init"], 0, &[]);
     place.says(&["doctor"], 0, &["✓ project: ", "where nothing was run yet\n"]);

@@ -23,6 +23,7 @@ use crate::args::{ExecutePhase, Format};
 use crate::clock::Clock;
 use crate::consent::Asking;
 use crate::control::{self, Socket};
+use crate::drift::{changed, changes, reassigned};
 use crate::driver::Driver;
 use crate::established::{Established, recorded_plan};
 use crate::fail_point::fail_point;
@@ -218,6 +219,8 @@ impl Opened<'_> {
         };
         let reporters = report::reporters(args.output.format, &args.report);
         let (mut driver, _socket) = self.driver(run, recorder, roster, established, reporters)?;
+        let used = native::used(driver.run.plan(), &self.project.config);
+        driver.workshop.natives.try_out(&used)?;
         // For a run that is taken up this matters only if its prerequisites were not met so far.
         driver.run.handle(self.clock.now(), Input::Begin { prerequisites });
         driver.workshop.warm_up();
@@ -439,56 +442,6 @@ fn empty_of(plan: &Plan) -> Plan {
 fn nothing_to_resume(number: u32) -> Fault {
     Fault::usage(format!("phase {number} has no run to resume"))
         .hint(format!("begin one: idumb execute-phase {number}"))
-}
-
-/// In what the plan and the agents are not those that the run was bound to.
-fn changes(
-    latest: &RunRow,
-    recorded: &RunConfig,
-    plan: &Plan,
-    bindings: &[AgentBinding],
-) -> Vec<String> {
-    let mut changes = Vec::new();
-    if latest.plan_digest != plan.digest {
-        let (old, new) = (latest.plan_digest.short(), plan.digest.short());
-        changes.push(format!("the plan (was {old}, is {new})"));
-    }
-    for agent in bindings {
-        let before = recorded.agents.iter().find(|before| before.name == agent.name);
-        match before {
-            Some(before) if before.digest == agent.digest => {}
-            Some(before) => changes.push(format!(
-                "agent {} (was {}, is {})",
-                agent.name,
-                before.digest.short(),
-                agent.digest.short()
-            )),
-            None => changes.push(format!("agent {} is new", agent.name)),
-        }
-    }
-    changes
-}
-
-/// The first task that is the same and that another agent does now: `[roles]` changed.
-fn reassigned(old: &Plan, new: &Plan) -> Option<String> {
-    let pairs = old.tasks.iter().zip(&new.tasks);
-    let mut others = pairs.filter(|(old, new)| old.id == new.id && old.agent != new.agent);
-    let (old, new) = others.next()?;
-    Some(format!("who does task {} (was {}, is {})", new.id, old.agent, new.agent))
-}
-
-/// A run goes on by itself only with the plan and the agents that it was bound to.
-fn changed(run: &RunId, changes: &[String], number: u32) -> Fault {
-    Fault::paused(format!(
-        "run {run} cannot go on as it began, since these changed: {}",
-        changes.join("; ")
-    ))
-    .hint("put them back as they were to resume")
-    .hint(format!(
-        "or go on with what there is now: idumb execute-phase {number} --resume --replan \
-         (completed tasks stay done whose definition and inputs did not change)"
-    ))
-    .hint(format!("or begin anew: idumb execute-phase {number} --restart"))
 }
 
 /// Our own private folder, without what an earlier process left in it.

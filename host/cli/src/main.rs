@@ -17,6 +17,7 @@ mod debug;
 mod desk;
 mod diff;
 mod doctor;
+mod drift;
 mod driver;
 mod dry_run;
 mod established;

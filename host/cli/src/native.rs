@@ -98,6 +98,32 @@ impl Natives {
         Self { sources, base, blobs, room, confinement: OnceLock::new() }
     }
 
+    /// Tries the walls, and looks for what the commands in `used` are given of the machine, before
+    /// anything depends on it.
+    ///
+    /// # Errors
+    /// What lacks, and what to do about it.
+    pub(crate) fn try_out(&self, used: &[(&str, &CommandSource)]) -> Result<(), Fault> {
+        if used.is_empty() {
+            return Ok(());
+        }
+        for (name, source) in used {
+            command(source).map_err(|why| {
+                Fault::usage(format!("command `{name}`: {why}"))
+                    .hint(format!("put it there, or take it out of [commands.{name}]"))
+            })?;
+        }
+        let tree = self.room.join("trial");
+        std::fs::create_dir_all(&tree).map_err(|why| {
+            Fault::paused(format!("making room for commands in {}: {why}", tree.display()))
+        })?;
+        let tried = self.confinement.get_or_init(|| confinement(&tree, &self.sources));
+        tried.as_ref().map(drop).map_err(|why| {
+            Fault::paused(format!("native commands cannot be confined here: {why}"))
+                .hint("nothing was run; see what this machine can do: idumb doctor")
+        })
+    }
+
     /// Runs the commands of `criteria` on the base with `change_set` in it, each on a tree of its
     /// own, called `name`; until the stop is given.
     ///
@@ -337,7 +363,8 @@ fn how(ended: Ended) -> String {
     }
 }
 
-fn walls(level: &Level) -> String {
+/// The walls in words.
+pub(crate) fn walls(level: &Level) -> String {
     let landlock = level.landlock.map_or("no Landlock".to_owned(), |abi| format!("Landlock {abi}"));
     let (processes, memory) = (level.processes, level.memory);
     format!(
@@ -349,7 +376,7 @@ fn walls(level: &Level) -> String {
 }
 
 /// The walls, tried with everything that the commands of the project are given.
-fn confinement(
+pub(crate) fn confinement(
     tree: &Path,
     sources: &BTreeMap<String, CommandSource>,
 ) -> Result<Confinement, String> {

@@ -4,6 +4,7 @@
 
 mod config;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::args::{Doctor, Format};
 use crate::columns;
 use crate::compiled;
 use crate::fault::{DONE, USAGE};
+use crate::native;
 use crate::output;
 use crate::project::Project;
 use crate::report::Paint;
@@ -43,13 +45,7 @@ pub(crate) fn doctor(project: Option<&Path>, args: &Doctor) -> Result<u8> {
         return Ok(DONE);
     }
     let root = Project::open(project);
-    let found = [
-        engine(),
-        cache(root.as_ref().ok()),
-        kernel(),
-        program("bwrap", "native commands are confined with it: apt-get install bubblewrap"),
-        state(&root),
-    ];
+    let found = [engine(), cache(root.as_ref().ok()), kernel(), commands(), state(&root)];
     let out = match args.output.format {
         Format::Text => columns::fit(&text(&found)),
         Format::Json | Format::Jsonl => {
@@ -142,11 +138,17 @@ fn kernel() -> Found {
     Found { what: "kernel", verdict }
 }
 
-fn program(name: &'static str, missing: &str) -> Found {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths).map(|dir| dir.join(name)).find(|path| path.is_file());
-    let missing = (Severity::Lacks, format!("not found; {missing}"));
-    Found { what: name, verdict: found.map(|path| path.display().to_string()).ok_or(missing) }
+/// Whether native commands can be confined: one that does nothing is run.
+fn commands() -> Found {
+    let lacks = |why: String| Err((Severity::Lacks, format!("none can be run: {why}")));
+    let verdict = match tempfile::tempdir() {
+        Err(error) => lacks(error.to_string()),
+        Ok(tree) => match native::confinement(tree.path(), &BTreeMap::new()) {
+            Ok(confinement) => Ok(format!("confined by {}", native::walls(confinement.level()))),
+            Err(why) => lacks(why),
+        },
+    };
+    Found { what: "native commands", verdict }
 }
 
 /// The project and its state.
