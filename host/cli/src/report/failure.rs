@@ -10,7 +10,7 @@ use idumb_core::{Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, TestC
 use crate::report::progress::title;
 use crate::report::{Paint, Scene};
 use crate::report::{denial_texts, limit_texts};
-use crate::text::{one_line, printable};
+use crate::text::{lines, one_line, printable};
 
 /// What is to be said of a task that failed.
 pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> String {
@@ -48,6 +48,9 @@ pub(crate) fn failure_block(scene: &Scene<'_>, id: &TaskId, paint: Paint) -> Str
     out
 }
 
+/// How many lines of a note are shown after its first.
+const MOST_LINES: usize = 24;
+
 fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, trouble: &Trouble) {
     let Trouble::Rejected { unmet } = trouble else {
         let _ = writeln!(out, "      {}", printable(&trouble.to_string()));
@@ -59,7 +62,12 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
         let definition = definitions.iter().find(|criterion| criterion.id == unmet.criterion);
         let text = definition.map_or("", |criterion| criterion.text.as_str());
         let _ = writeln!(out, "      {}: {}", unmet.criterion, printable(text));
-        let _ = writeln!(out, "        {}", printable(&unmet.note));
+        // What a command printed stands behind bars: it is nobody's word here.
+        let mut note = lines(&unmet.note);
+        let _ = writeln!(out, "        {}", note.next().unwrap_or_default());
+        note.take(MOST_LINES).for_each(|line| {
+            let _ = writeln!(out, "        | {line}");
+        });
         let latest = record.latest.as_ref();
         let Some(examination) = latest.and_then(|latest| latest.examination.as_ref()) else {
             continue;

@@ -118,7 +118,7 @@ pub(crate) fn event_line(stamped: &Stamped, scene: &Scene<'_>, paint: Paint) -> 
                 "  {} {task} attempt {attempt}: {code} {}: {}",
                 paint.odd("!"),
                 code.cause(),
-                printable(&trouble.to_string())
+                one_line(&trouble.to_string(), 300)
             );
             let denials = denial_texts(&record.denials, Denial::grant_line).take(5);
             for refused in denials.chain(limit_texts(&record.limits)) {

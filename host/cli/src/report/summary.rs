@@ -11,7 +11,10 @@ use idumb_core::{Event, RunOutcome, Stamped, TaskState, duration_text};
 use crate::columns;
 use crate::driver::how_to_answer;
 use crate::report::{Granted, Paint, Reporter, Scene, failure_block, progress_block};
-use crate::text::{CRITERIA, counted, printable};
+use crate::text::{CRITERIA, counted, one_line, printable};
+
+/// How many letters of a reason are shown: of what a command printed, its first line.
+const MOST_REASON: usize = 300;
 
 /// How many failures are told in full.
 const MOST_FAILURES: usize = 20;
@@ -54,13 +57,18 @@ impl Summary {
             }
             Event::RunFinished { outcome: RunOutcome::Failed { code, reason } } => {
                 let head = format!("Phase {phase} failed: {code} {}", code.cause());
-                let why = printable(reason);
+                let why = one_line(reason, MOST_REASON);
                 writeln!(out, "{}: {why}\n  what to do: {}", paint.bad(&head), code.resolution())
             }
             Event::RunFinished { outcome: RunOutcome::Refused { reason } } => {
                 let head = format!("Phase {phase} was refused");
                 let what = "change the plan, or the policy that forbids it";
-                writeln!(out, "{}: {}\n  what to do: {what}", paint.bad(&head), printable(reason))
+                writeln!(
+                    out,
+                    "{}: {}\n  what to do: {what}",
+                    paint.bad(&head),
+                    one_line(reason, MOST_REASON)
+                )
             }
             Event::RunFinished { outcome: RunOutcome::Cancelled { reason } } => {
                 let head = format!("Phase {phase} was cancelled");
