@@ -158,6 +158,25 @@ fn what_a_command_lacks_on_this_machine_is_told_before_anything_runs() {
 }
 
 #[test]
+fn a_run_is_not_replanned_to_a_command_that_cannot_run_here() {
+    let accept = "{ command = \"no\" }";
+    let defined = format!("{TAP}[commands.no]\nrun = [\"false\"]\n");
+    let project = with(&task("P1-T1", "out.txt", "hello", accept), &defined);
+    project.runs(&["--grant=no"], 14);
+    let before = project.events(&[]).len();
+    let tasks = task("P1-T1", "out.txt", "hello", "{ tests_pass = \"tap\" }");
+    let plan = format!("phase = 1\ngoal = \"Tests pass.\"\n{tasks}");
+    project.put(".idumb/phases/1-test/plan.toml", plan);
+    project.configure(&format!("{TAP}read_only = [\"/no/such/toolchain\"]\n"));
+    let on = ["--resume", "--replan", "--grant=tap"];
+    let text = told(&project.runs(&on, 2));
+    assert!(text.contains("there is no /no/such/toolchain on this machine"), "{text}");
+    assert_eq!(project.events(&[]).len(), before, "the run is bound to its plan as before");
+    project.configure(TAP);
+    project.runs(&on, 0);
+}
+
+#[test]
 fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
     let command =
         "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a . deep; ls /root /home; exit 1\"]\n";

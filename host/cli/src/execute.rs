@@ -4,7 +4,7 @@
 //! resumed is never replaced without `--restart`; what an earlier process was about to
 //! change is finished before anything else is touched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
@@ -12,6 +12,7 @@ use idumb_core::{
     AgentBinding, Consent, Control, Event, Input, Mode, Plan, Role, Run, RunConfig, RunId,
     RunOutcome, Stamped, WorkflowStep,
 };
+use idumb_exec::Confinement;
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
 use idumb_plan::{FoundPlan, PLACES};
@@ -208,6 +209,9 @@ impl Opened<'_> {
             Start::Resume(recorded) => recorded.run.config().run.clone(),
         };
         let consents = self.consents(args, (&plan, &id), &roster, &established)?;
+        // Before the run is bound to this plan: what lacks here changes nothing.
+        let used = native::used(&plan, &self.project.config);
+        let walls = native::tried(&self.project.config, &used, &self.commands())?;
         let config = RunConfig { consents, ..self.settings.config(id, bindings) };
         let (run, recorder) = match start {
             Start::Resume(recorded) => {
@@ -218,9 +222,8 @@ impl Opened<'_> {
             _ => (Run::new(plan, config), Recorder::new(journal)),
         };
         let reporters = report::reporters(args.output.format, &args.report);
-        let (mut driver, _socket) = self.driver(run, recorder, roster, established, reporters)?;
-        let used = native::used(driver.run.plan(), &self.project.config);
-        driver.workshop.natives.try_out(&used)?;
+        let (mut driver, _socket) =
+            self.driver(run, recorder, roster, established, walls, reporters)?;
         // For a run that is taken up this matters only if its prerequisites were not met so far.
         driver.run.handle(self.clock.now(), Input::Begin { prerequisites });
         driver.workshop.warm_up();
@@ -277,12 +280,18 @@ impl Opened<'_> {
         Ok((Run::recover(plan, config, &events), recorder))
     }
 
+    /// Where the trees of commands are.
+    fn commands(&self) -> PathBuf {
+        self.state.upper().join("commands")
+    }
+
     fn driver(
         &self,
         run: Run,
         recorder: Recorder,
         roster: Roster,
         established: Established,
+        walls: Option<Confinement>,
         reporters: Vec<Box<dyn Reporter>>,
     ) -> Result<(Driver, Socket)> {
         self.lock.tell_run(&run.config().run)?;
@@ -294,8 +303,8 @@ impl Opened<'_> {
         let sandbox = Sandbox::with(compiled::options(&limits, calls, &[&self.project.root]))?;
         let base = Base::open(&self.project.root).context("opening the project's folder")?;
         let (blobs, upper) = (Arc::new(BlobStore::new(self.state)?), emptied(&self.state.upper())?);
-        let room = upper.join("commands");
-        let natives = Natives::new(&self.project.config, base.clone(), blobs.clone(), room);
+        let (config, room) = (&self.project.config, self.commands());
+        let natives = Natives::new(config, base.clone(), blobs.clone(), room, walls);
         let workshop = Workshop {
             run: run.config().run.clone(),
             plan: run.plan().clone(),
@@ -348,7 +357,8 @@ impl Opened<'_> {
                 Roster::of(&self.project.root, &Default::default(), &empty_of(run.plan()))?;
             let recorder = Recorder::going_on(Journal::open(self.lock)?, events, covered);
             let established = Established::default();
-            let (driver, _socket) = self.driver(run, recorder, roster, established, Vec::new())?;
+            let (driver, _socket) =
+                self.driver(run, recorder, roster, established, None, Vec::new())?;
             driver.drive().await?;
             journal.reopen()?;
         }
@@ -445,7 +455,7 @@ fn nothing_to_resume(number: u32) -> Fault {
 }
 
 /// Our own private folder, without what an earlier process left in it.
-fn emptied(folder: &Path) -> Result<std::path::PathBuf> {
+fn emptied(folder: &Path) -> Result<PathBuf> {
     let wrap = || format!("emptying {}", folder.display());
     match std::fs::remove_dir_all(folder) {
         Ok(()) => {}

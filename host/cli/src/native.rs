@@ -92,36 +92,49 @@ pub(crate) fn undefined(plan: &Plan, config: &Config) -> Vec<(TaskId, Fault)> {
     faults
 }
 
-impl Natives {
-    pub(crate) fn new(config: &Config, base: Base, blobs: Arc<dyn Blobs>, room: PathBuf) -> Self {
-        let sources = config.commands.clone();
-        Self { sources, base, blobs, room, confinement: OnceLock::new() }
+/// Tries the walls in `room`, and looks for what the commands in `used` are given of the machine;
+/// nothing is tried where no command is used.
+///
+/// # Errors
+/// What lacks, and what to do about it.
+pub(crate) fn tried(
+    config: &Config,
+    used: &[(&str, &CommandSource)],
+    room: &Path,
+) -> Result<Option<Confinement>, Fault> {
+    if used.is_empty() {
+        return Ok(None);
     }
-
-    /// Tries the walls, and looks for what the commands in `used` are given of the machine, before
-    /// anything depends on it.
-    ///
-    /// # Errors
-    /// What lacks, and what to do about it.
-    pub(crate) fn try_out(&self, used: &[(&str, &CommandSource)]) -> Result<(), Fault> {
-        if used.is_empty() {
-            return Ok(());
-        }
-        for (name, source) in used {
-            command(source).map_err(|why| {
-                Fault::usage(format!("command `{name}`: {why}"))
-                    .hint(format!("put it there, or take it out of [commands.{name}]"))
-            })?;
-        }
-        let tree = self.room.join("trial");
-        std::fs::create_dir_all(&tree).map_err(|why| {
-            Fault::paused(format!("making room for commands in {}: {why}", tree.display()))
+    for (name, source) in used {
+        command(source).map_err(|why| {
+            Fault::usage(format!("command `{name}`: {why}"))
+                .hint(format!("put it there, or take it out of [commands.{name}]"))
         })?;
-        let tried = self.confinement.get_or_init(|| confinement(&tree, &self.sources));
-        tried.as_ref().map(drop).map_err(|why| {
-            Fault::paused(format!("native commands cannot be confined here: {why}"))
-                .hint("nothing was run; see what this machine can do: idumb doctor")
-        })
+    }
+    let tree = room.join("trial");
+    std::fs::create_dir_all(&tree).map_err(|why| {
+        Fault::paused(format!("making room for commands in {}: {why}", tree.display()))
+    })?;
+    let tried = confinement(&tree, &config.commands).map_err(|why| {
+        Fault::paused(format!("native commands cannot be confined here: {why}"))
+            .hint("nothing was run; see what this machine can do: idumb doctor")
+    })?;
+    Ok(Some(tried))
+}
+
+impl Natives {
+    /// The commands of `config`, with trees in `room`. Walls that were not tried already are when
+    /// the first command runs.
+    pub(crate) fn new(
+        config: &Config,
+        base: Base,
+        blobs: Arc<dyn Blobs>,
+        room: PathBuf,
+        tried: Option<Confinement>,
+    ) -> Self {
+        let sources = config.commands.clone();
+        let confinement = tried.map_or_else(OnceLock::new, |walls| OnceLock::from(Ok(walls)));
+        Self { sources, base, blobs, room, confinement }
     }
 
     /// Runs the commands of `criteria` on the base with `change_set` in it, each on a tree of its
@@ -169,25 +182,25 @@ impl Natives {
             let Some(command) = criterion.command() else { continue };
             if !came.contains_key(command) {
                 let tree = self.room.join(format!("{name}-{}", came.len()));
-                let one = self.one(command, change_set, &tree, ends, over)?;
                 let id = EvidenceId::new(format!("c{}", came.len() + 1));
                 let id = id.map_err(|why| Trouble::Error { message: why.to_string() })?;
-                examination.evidence.push(one.evidence(id.clone(), command));
-                came.insert(command, Came { id, ..one });
+                let one = self.one(id, command, change_set, &tree, (ends, over))?;
+                examination.evidence.push(one.evidence(command));
+                came.insert(command, one);
             }
             examination.findings.push(came[command].judged(criterion));
         }
         Ok(examination)
     }
 
-    /// Runs one command on a new tree.
+    /// Runs one command on a new tree; what came of it is evidence `id`.
     fn one(
         &self,
+        id: EvidenceId,
         name: &str,
         change_set: &ChangeSet,
         tree: &Path,
-        ends: &idumb_exec::Stop,
-        over: &Arc<AtomicBool>,
+        (ends, over): (&idumb_exec::Stop, &Arc<AtomicBool>),
     ) -> Result<Came, Trouble> {
         let Some(source) = self.sources.get(name) else {
             return Err(Trouble::Error { message: format!("there is no command `{name}`") });
@@ -211,9 +224,7 @@ impl Natives {
         let counts = ran.as_ref().ok().and_then(|ran| Some(counted(report?, source, ran, tree)));
         // The tree goes before anything is said of the command.
         scratch.remove().map_err(|why| host_trouble("removing the tree of a command", &why))?;
-        let (ran, id) = (ran?, EvidenceId::new("c0"));
-        let id = id.map_err(|why| Trouble::Error { message: why.to_string() })?;
-        Ok(Came { id, definition: source.digest(), tree: digest, ran, counts })
+        Ok(Came { id, definition: source.digest(), tree: digest, ran: ran?, counts })
     }
 
     fn ran(
@@ -263,7 +274,7 @@ struct Came {
 }
 
 impl Came {
-    fn evidence(&self, id: EvidenceId, name: &str) -> Evidence {
+    fn evidence(&self, name: &str) -> Evidence {
         let counted = self.counts.as_ref().and_then(|counts| counts.as_ref().ok());
         let tests = counted.map(|counts| TestCounts {
             passed: counts.passed,
@@ -283,7 +294,7 @@ impl Came {
             tests,
             walls: walls(&self.ran.level),
         };
-        Evidence { id, observed }
+        Evidence { id: self.id.clone(), observed }
     }
 
     fn judged(&self, criterion: &Criterion) -> Finding {

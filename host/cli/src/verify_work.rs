@@ -245,7 +245,7 @@ fn by_commands(
     let room = tempfile::Builder::new().prefix("idumb-verify-").tempdir();
     let room = room.context("making room for commands")?;
     let place = room.path().to_owned();
-    let natives = Arc::new(Natives::new(&project.config, base, Arc::new(blobs), place));
+    let natives = Arc::new(Natives::new(&project.config, base, Arc::new(blobs), place, None));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (tree, name) = (ChangeSet::default(), "tree".to_owned());
     let examined = runtime.block_on(natives.examine(criteria.clone(), tree, name, Stop::never()));

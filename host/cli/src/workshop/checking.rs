@@ -23,18 +23,18 @@ impl Workshop {
         digest: Digest,
     ) -> Result<(Examination, idumb_core::AccessRecord), Trouble> {
         let change_set = self.change_set(digest)?;
-        let agent = self.agent(&work.agent, &work.stop).await?;
         let blobs: Arc<dyn idumb_core::Blobs> = self.blobs.clone();
         let grants = work.grants.clone();
         let view = ReadView::of_candidate(&self.base, &change_set, Arc::clone(&blobs), grants)
             .map_err(|why| host_trouble("the candidate's view", &why))?;
-        let candidate = Candidate { change_set, content: Some((self.base.clone(), blobs)) };
         // What only a person can judge is not the validator's, nor what the host has commands run for.
         let (by_host, mut task) = (commands_of(&work.task.accept), work.task.clone());
         task.accept.retain(|criterion| !criterion.is_judged() && criterion.command().is_none());
-        let change_set = candidate.change_set.clone();
         let mut examination = Examination::default();
         if !task.accept.is_empty() {
+            let agent = self.agent(&work.agent, &work.stop).await?;
+            let content = Some((self.base.clone(), blobs));
+            let candidate = Candidate { change_set: change_set.clone(), content };
             let options = self.options(work);
             let ended =
                 agent.validate(view.clone(), candidate, &task, &work.context, options).await;
