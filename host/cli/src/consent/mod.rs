@@ -207,9 +207,10 @@ impl<'a> Asking<'a> {
             Some(lacks) => lacks.into_iter().map(|(how, glob)| (how, glob.clone())).collect(),
             None => standing.all().map(|(how, glob)| (how, glob.clone())).collect(),
         };
-        match &standing.before {
-            Some(before) if standing.new.is_empty() => {
-                let digest = before.digest;
+        // Its own consents do not cover this: told is of which other file the rest was.
+        match namesakes.iter().rev().find(|kept| kept.digest != digest) {
+            Some(other) if standing.new.is_empty() => {
+                let digest = other.digest;
                 standing.given.push(standing.consent(Given::Before { digest }));
             }
             _ => standing.needs = true,
