@@ -5,7 +5,7 @@
 //!
 //! Source: `library/test/src/formatters/{pretty,terse}.rs` of Rust.
 
-use super::text::{leading_number, lines, number, sum};
+use super::text::{contradiction, leading_number, lines, number, sum};
 use super::{Counts, NAMES_CAP, NotAReport};
 
 /// One binary, from its `running N tests` on.
@@ -129,10 +129,6 @@ fn closing(line: &str) -> Option<Result<Closing, NotAReport>> {
     Some((|| {
         Ok(Closing { ok, passed: passed?, failed: failed?, ignored: ignored?, measured: measured? })
     })())
-}
-
-fn contradiction(what: &str) -> NotAReport {
-    NotAReport::Contradiction(what.into())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::text::lines;
+use super::text::{contradiction, lines};
 use super::{Counts, NotAReport};
 
 /// How many slashes of a name are looked at to find what a test is part of. A test whose own name
@@ -176,10 +176,6 @@ impl Package {
         }
         Ok(())
     }
-}
-
-fn contradiction(what: &str) -> NotAReport {
-    NotAReport::Contradiction(what.into())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::text::number;
+use super::text::{contradiction, malformed, number, unfinished};
 use super::{Counts, NAME_CAP, NotAReport};
 
 /// How deep elements may be.
@@ -290,18 +290,6 @@ fn plain(value: &[u8]) -> String {
         Ok(plain) => plain.into_owned(),
         Err(_) => value.into_owned(),
     }
-}
-
-fn malformed(what: &str) -> NotAReport {
-    NotAReport::Malformed(what.into())
-}
-
-fn unfinished(what: &str) -> NotAReport {
-    NotAReport::Unfinished(what.into())
-}
-
-fn contradiction(what: &str) -> NotAReport {
-    NotAReport::Contradiction(what.into())
 }
 
 #[cfg(test)]

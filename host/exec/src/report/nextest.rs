@@ -5,7 +5,7 @@
 //!
 //! Source: `nextest-runner/src/reporter/displayer/` of nextest; seen with 0.9.143.
 
-use super::text::{leading_number, lines, number, sum};
+use super::text::{contradiction, leading_number, lines, number, sum};
 use super::{Counts, NotAReport};
 
 /// A `Summary` line.
@@ -117,10 +117,6 @@ fn failure(line: &str) -> Option<&str> {
         Some(numbered) => numbered.split_once(") ").map(|(_, name)| name),
         None => Some(name.trim()),
     }
-}
-
-fn contradiction(what: &str) -> NotAReport {
-    NotAReport::Contradiction(what.into())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! Source: <https://testanything.org/tap-version-14-specification.html>. Stricter than it: points
 //! that are numbered out of order are refused, and `not ok … # SKIP` is a failure.
 
-use super::text::{clipped, leading_number, lines, number};
+use super::text::{clipped, contradiction, leading_number, lines, number, unfinished};
 use super::{Counts, NotAReport};
 
 /// How deep subtests may be.
@@ -233,14 +233,6 @@ fn directive(text: &str) -> (&str, Directive) {
 
 fn boundary(rest: &str) -> bool {
     rest.chars().next().is_none_or(char::is_whitespace)
-}
-
-fn contradiction(what: &str) -> NotAReport {
-    NotAReport::Contradiction(what.into())
-}
-
-fn unfinished(what: &str) -> NotAReport {
-    NotAReport::Unfinished(what.into())
 }
 
 #[cfg(test)]

@@ -50,6 +50,21 @@ pub(super) fn sum<const N: usize>(numbers: [u64; N]) -> Result<u64, NotAReport> 
     numbers.into_iter().try_fold(0, add).ok_or(NotAReport::TooMany)
 }
 
+/// Why it is not a report, in a parser's words.
+pub(super) fn malformed(what: &str) -> NotAReport {
+    NotAReport::Malformed(what.into())
+}
+
+/// As [`malformed`].
+pub(super) fn unfinished(what: &str) -> NotAReport {
+    NotAReport::Unfinished(what.into())
+}
+
+/// As [`malformed`].
+pub(super) fn contradiction(what: &str) -> NotAReport {
+    NotAReport::Contradiction(what.into())
+}
+
 /// What can be shown of a text from outside: bounded, without control characters.
 pub(super) fn clipped(text: &str) -> String {
     let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
