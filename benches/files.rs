@@ -31,6 +31,10 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 #[path = "../tests/guests/commander/src/timing.rs"]
 mod timing;
 
+mod spread;
+
+use spread::{content, spread};
+
 /// How often what is cheap is measured; the median counts.
 const TIMES: usize = 9;
 /// How many small files a guest writes and reads, and how much it streams.
@@ -50,19 +54,9 @@ fn main() {
     sealing(folder.path(), &large, &small);
 }
 
-fn content(number: usize) -> String {
-    format!("the content of file {number}\n").repeat(40)
-}
-
 /// A project of `files` files, a hundred in a directory, all of them checked in.
 fn project(root: &Path, files: usize) -> PathBuf {
-    for number in 0..files {
-        let dir = root.join(format!("d{}/e{}", number / 10_000, number / 100));
-        if number % 100 == 0 {
-            fs::create_dir_all(&dir).expect("a directory");
-        }
-        fs::write(dir.join(format!("{number}.txt")), content(number)).expect("a file");
-    }
+    spread(root, files);
     for args in [
         &["init", "-q"][..],
         &["add", "."],

@@ -18,6 +18,10 @@ use idumb_core::{Blobs, Change, ChangeSet, Digest, Entry};
 use idumb_overlay::Base;
 use idumb_overlay::scratch::{ScratchOptions, clear, fingerprint, layer, layers_work, materialise};
 
+mod spread;
+
+use spread::{content, spread};
+
 const TIMES: usize = 3;
 
 fn main() {
@@ -27,28 +31,14 @@ fn main() {
     let place = place.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     let folder = tempfile::tempdir_in(place).expect("a new folder");
     let folder = folder.path();
-    let root = project(&folder.join("project"), files);
+    let root = folder.join("project");
+    spread(&root, files);
     run(&mut Command::new("sync"));
     let kind = run(Command::new("stat").args(["-f", "-c", "%T"]).arg(folder)).1;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("\na project of {files} files, {} bytes each", content(0).len());
     println!("on {}, {cores} cores, the median of {TIMES}; wanted: at most 0.20", kind.trim());
     measure(folder, &root);
-}
-
-fn content(number: usize) -> String {
-    format!("the content of file {number}\n").repeat(40)
-}
-
-fn project(root: &Path, files: usize) -> PathBuf {
-    for number in 0..files {
-        let dir = root.join(format!("d{}/e{}", number / 10_000, number / 100));
-        if number % 100 == 0 {
-            fs::create_dir_all(&dir).expect("a directory");
-        }
-        fs::write(dir.join(format!("{number}.txt")), content(number)).expect("a file");
-    }
-    root.to_owned()
 }
 
 fn run(command: &mut Command) -> (Duration, String) {
