@@ -37,7 +37,7 @@ mod linux {
             },
             bubblewrap: None,
             cgroup: None,
-            tree: tree.path().to_owned(),
+            tree: tree.path().into(),
             read_only: Vec::new(),
             caches: Vec::new(),
             weaker: Vec::new(),
@@ -51,7 +51,7 @@ mod linux {
             bubble.push(timed(|| process("/usr/bin/bwrap", BUBBLE)));
             confined.push(timed(|| {
                 let stop = Stop::never();
-                let ran = run(&confinement, &command, tree.path(), &stop, &mut |_, _| ());
+                let ran = run(&confinement, &command, &tree.path().into(), &stop, &mut |_, _| ());
                 let ran = ran.expect("it ran");
                 assert!(ran.succeeded());
                 setups.push(ran.setup);

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{Command, Error, Lacking, Level, OutputError, Ran, Setup, Stop, Stream};
+use crate::{Command, Error, Lacking, Level, OutputError, Ran, Setup, Stop, Stream, Tree};
 
 /// Where the tree is inside.
 pub const TREE: &str = "/tree";
@@ -38,7 +38,7 @@ impl Confinement {
 pub fn run(
     confinement: &Confinement,
     _: &Command,
-    _: &Path,
+    _: &Tree,
     _: &Stop,
     _: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Ran, Error> {

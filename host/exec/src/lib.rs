@@ -60,13 +60,31 @@ pub struct Setup {
     /// process's own, or the one above it, if they are delegated.
     pub cgroup: Option<PathBuf>,
     /// The tree on which it is tried.
-    pub tree: PathBuf,
+    pub tree: Tree,
     /// The read-only paths with which it is tried.
     pub read_only: Vec<PathBuf>,
     /// The writable host folders with which it is tried.
     pub caches: Vec<PathBuf>,
     /// With what less a person is content. A file of a project never decides this.
     pub weaker: Vec<Weaker>,
+}
+
+/// Where a command runs: a folder, and from where it can be seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// The folder. It is there, though it may be empty to who does not [`enter`](Self::enter).
+    pub path: PathBuf,
+    /// A program, by an absolute path, and its arguments: it goes on as what follows these, which
+    /// is bubblewrap, where the tree is mounted. It must not fork for that, and may make
+    /// namespaces. Empty: the tree is there for everybody.
+    pub enter: Vec<OsString>,
+}
+
+impl<P: Into<PathBuf>> From<P> for Tree {
+    /// A folder that is there for everybody.
+    fn from(path: P) -> Self {
+        Self { path: path.into(), enter: Vec::new() }
+    }
 }
 
 /// The program that runs inside, as first process: it has to call [`inner`] and nothing else.

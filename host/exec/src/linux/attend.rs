@@ -3,12 +3,12 @@
 //! Invariant: when an [`Attendance`] is gone, by a return, an error or a panic, so is every
 //! process inside; and nothing here waits without a bound but for a caller's own callback.
 
+use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use super::inner::facts;
 use super::wire::{FromInner, How, Inbox, ToInner, send};
 use super::{bubble, run};
 use crate::capture::Capture;
-use crate::{Command, Ended, Error, Held, Lacking, Level, Namespace, Ran, Stop, Stream};
+use crate::{Command, Ended, Error, Held, Lacking, Level, Namespace, Ran, Stop, Stream, Tree};
 
 /// How long the making of a sandbox may take: on a machine with much to do, seconds.
 const SETUP: Duration = Duration::from_secs(60);
@@ -162,7 +162,7 @@ impl<'a> Attendance<'a> {
     pub(crate) fn start(
         confinement: &'a Confinement,
         command: &'a Command,
-        tree: &Path,
+        tree: &Tree,
         stop: &'a Stop,
         on_output: &'a mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Self, Error> {
@@ -173,11 +173,14 @@ impl<'a> Attendance<'a> {
         control.set_write_timeout(Some(SETUP))?;
         let delegated = confinement.delegated();
         let cgroup = delegated.map(|delegated| delegated.make(&command.limits)).transpose()?;
-        let mut outside = std::process::Command::new(confinement.bubblewrap());
+        let bubblewrap = confinement.bubblewrap().as_os_str();
+        let mut words = tree.enter.iter().map(OsString::as_os_str).chain([bubblewrap]);
+        let mut outside = std::process::Command::new(words.next().unwrap_or(bubblewrap));
+        outside.args(words);
         if confinement.guards().environment {
             outside.env_clear();
         }
-        outside.args(bubble::arguments(confinement, command, tree)).current_dir("/");
+        outside.args(bubble::arguments(confinement, command, &tree.path)).current_dir("/");
         outside.stdin(OwnedFd::from(inside)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = outside.spawn()?;
         // The builder holds the inside's end of the socket.

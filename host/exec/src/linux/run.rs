@@ -11,8 +11,8 @@ use super::confinement::Confinement;
 use super::guards::Guards;
 use super::wire::{Facts, Launch};
 use crate::{
-    Captured, Command, Ended, Error, Held, Lacking, Level, Namespace, Ran, Stop, Stream, Wall,
-    Weaker,
+    Captured, Command, Ended, Error, Held, Lacking, Level, Namespace, Ran, Stop, Stream, Tree,
+    Wall, Weaker,
 };
 
 /// Runs a command on a tree, and waits for its end.
@@ -28,7 +28,7 @@ use crate::{
 pub fn run(
     confinement: &Confinement,
     command: &Command,
-    tree: &Path,
+    tree: &Tree,
     stop: &Stop,
     on_output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Ran, Error> {
@@ -37,7 +37,7 @@ pub fn run(
         return Ok(never_started(confinement));
     }
     // What bubblewrap is told has to mean the same from anywhere.
-    let tree = tree.canonicalize()?;
+    let tree = Tree { path: tree.path.canonicalize()?, enter: tree.enter.clone() };
     Attendance::start(confinement, command, &tree, stop, on_output)?.attend()
 }
 

@@ -163,7 +163,7 @@ fn a_flood_of_output_is_kept_at_both_ends_only() {
     let ran = idumb_exec::run(
         &ground.confinement,
         &flood,
-        ground.tree.path(),
+        &ground.tree.path().into(),
         &idumb_exec::Stop::never(),
         &mut |_, bytes| streamed += bytes.len(),
     )

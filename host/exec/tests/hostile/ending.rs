@@ -117,7 +117,7 @@ fn another_thread_ends_it() {
         stopper.stop();
     });
     let tree = ground.tree.path();
-    let ran = run(&ground.confinement, &command, tree, &stop, &mut |stream, bytes| {
+    let ran = run(&ground.confinement, &command, &tree.into(), &stop, &mut |stream, bytes| {
         assert_eq!((stream, bytes), (Stream::Stdout, &b"there\n"[..]));
         there.send(()).expect("somebody listens");
     });
@@ -125,7 +125,8 @@ fn another_thread_ends_it() {
     assert!(life.ends());
     // What is stopped before it begins, does not begin.
     std::fs::remove_file(tree.join("daemon")).expect("it was there");
-    let ran = run(&ground.confinement, &command, tree, &stop, &mut |_, _| ()).expect("it ran");
+    let ran =
+        run(&ground.confinement, &command, &tree.into(), &stop, &mut |_, _| ()).expect("it ran");
     assert_eq!(ran.ended, Ended::Cancelled);
     assert!(!tree.join("daemon").exists());
 }
@@ -135,9 +136,15 @@ fn a_panic_of_the_caller_ends_it() {
     let ground = Ground::new();
     let (life, command) = waiting(&ground);
     let panics = AssertUnwindSafe(|| {
-        run(&ground.confinement, &command, ground.tree.path(), &Stop::never(), &mut |_, _| {
-            panic!("the caller's");
-        })
+        run(
+            &ground.confinement,
+            &command,
+            &ground.tree.path().into(),
+            &Stop::never(),
+            &mut |_, _| {
+                panic!("the caller's");
+            },
+        )
     });
     assert!(catch_unwind(panics).is_err());
     assert!(life.ends());
@@ -150,7 +157,7 @@ fn the_death_of_the_host_ends_it() {
         let tree = std::env::var_os("TREE").expect("a tree");
         let (_, command) = (ground.tree.path(), python(DAEMON_THAT_STAYS));
         ground.tree.disable_cleanup(true);
-        let _ = run(&ground.confinement, &command, tree.as_ref(), &Stop::never(), &mut |_, _| ());
+        let _ = run(&ground.confinement, &command, &tree.into(), &Stop::never(), &mut |_, _| ());
         unreachable!("it was killed");
     }
     let ground = Ground::new();
@@ -203,7 +210,7 @@ fn output_comes_while_it_runs_with_where_it_came_from() {
     };
     let command = command(["sh", "-c", script]);
     let tree = ground.tree.path();
-    let ran = run(&ground.confinement, &command, tree, &Stop::never(), &mut on_output);
+    let ran = run(&ground.confinement, &command, &tree.into(), &Stop::never(), &mut on_output);
     let ran = ran.expect("it ran");
     assert!(ran.succeeded());
     assert_eq!(heard[0], (Stream::Stdout, "one\n".to_owned()));

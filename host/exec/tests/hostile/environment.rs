@@ -170,7 +170,7 @@ fn an_argument_is_never_an_option_of_the_sandbox() {
     let ran = idumb_exec::run(
         &ground.confinement,
         &command(["--help"]),
-        tree,
+        &tree.into(),
         &idumb_exec::Stop::never(),
         &mut |_, _| (),
     );
@@ -182,7 +182,7 @@ fn an_argument_is_never_an_option_of_the_sandbox() {
     let list = idumb_exec::run(
         &ground.confinement,
         &command(["ls"]),
-        &odd,
+        &odd.as_path().into(),
         &idumb_exec::Stop::never(),
         &mut |_, _| (),
     );

@@ -1,10 +1,11 @@
 //! What lacks is seen before anything runs, whatever is said about it.
 
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use idumb_exec::{
-    Confinement, Error, Held, Lacking, Level, Namespace, Setup, Stop, Wall, Weaker, run,
+    Confinement, Error, Held, Lacking, Level, Namespace, Setup, Stop, Tree, Wall, Weaker, run,
 };
 
 use crate::support::{ALL, Ground, command, inner, is_root, setup};
@@ -101,7 +102,8 @@ fn less_is_had_only_by_asking_for_it_and_is_said() {
     assert!(!confinement.level().user_namespaces_disabled);
     assert_eq!(confinement.level().weaker, weaker);
     let unshare = command(["unshare", "-U", "true"]);
-    let ran = run(&confinement, &unshare, ground.tree.path(), &Stop::never(), &mut |_, _| ());
+    let ran =
+        run(&confinement, &unshare, &ground.tree.path().into(), &Stop::never(), &mut |_, _| ());
     assert!(!ran.expect("it ran").succeeded());
 }
 
@@ -113,7 +115,7 @@ fn what_cannot_be_started_is_no_result() {
     for (program, dir) in [("none", ""), ("./text", ""), ("true", "none"), ("true", "text")] {
         let mut command = command([program]);
         command.dir = dir.into();
-        let ran = run(&ground.confinement, &command, tree, &Stop::never(), &mut |_, _| ());
+        let ran = run(&ground.confinement, &command, &tree.into(), &Stop::never(), &mut |_, _| ());
         assert!(matches!(ran, Err(Error::NotStarted { .. })), "{program} {dir} {ran:?}");
     }
     std::fs::create_dir_all(tree.join("a/b")).expect("a folder");
@@ -130,4 +132,33 @@ fn many_arguments_and_a_large_environment_arrive() {
     large.env.insert("LARGE".into(), "x".repeat(100_000).into());
     let ran = ground.run(ALL, &large);
     assert_eq!(ran.stdout.text(), "10000\n100000\n", "{}", ran.stderr.text());
+}
+
+#[test]
+fn a_tree_can_be_one_that_only_the_sandbox_sees() {
+    let room = tempfile::tempdir().expect("a room");
+    for folder in ["real", "seen"] {
+        std::fs::create_dir(room.path().join(folder)).expect("a folder");
+    }
+    std::fs::write(room.path().join("real/here"), "").expect("a file");
+    let mount = "PATH=/usr/bin:/bin; cd \"$1\" && mount --bind real seen && shift && exec \"$@\"";
+    let words = ["/usr/bin/unshare", "--user", "--map-root-user", "--mount", "--", "/bin/sh", "-c"];
+    let mut enter: Vec<OsString> = words.into_iter().chain([mount, "sh"]).map(Into::into).collect();
+    enter.push(room.path().into());
+    let tree = Tree { path: room.path().join("seen"), enter };
+    let confinement = Confinement::probe(&Setup { tree: tree.clone(), ..setup(room.path()) });
+    let confinement = confinement.unwrap_or_else(|lacking| panic!("{lacking}"));
+    let ran = |script: &str, tree: &Tree| {
+        let command = command(["sh", "-c", script]);
+        run(&confinement, &command, tree, &Stop::never(), &mut |_, _| ()).expect("it ran")
+    };
+    let ended = ran("test -e here && echo x > there && ! unshare -U true && ! touch /etc/x", &tree);
+    assert!(ended.succeeded(), "{ended:?}");
+    let usual = Ground::new().confinement.level().clone();
+    assert_eq!(Level { landlock: None, ..ended.level }, Level { landlock: None, ..usual });
+    assert!(room.path().join("real/there").exists() && !room.path().join("seen/there").exists());
+    // What it goes through may fail: that is the sandbox's failure, and is told.
+    let nowhere = Tree { enter: vec!["/bin/false".into()], ..tree };
+    let failed = run(&confinement, &command(["true"]), &nowhere, &Stop::never(), &mut |_, _| ());
+    assert!(matches!(failed, Err(Error::Lacking(Lacking::Sandbox { .. }))), "{failed:?}");
 }

@@ -51,7 +51,7 @@ pub(crate) fn setup(tree: &Path) -> Setup {
         inner: inner(),
         bubblewrap: None,
         cgroup: None,
-        tree: tree.to_owned(),
+        tree: tree.into(),
         read_only: Vec::new(),
         caches: Vec::new(),
         weaker: Vec::new(),
@@ -92,7 +92,7 @@ impl Ground {
 
     pub(crate) fn run(&self, guards: Guards, command: &Command) -> Ran {
         let confinement = self.confinement.with_guards(guards);
-        run(&confinement, command, self.tree.path(), &Stop::never(), &mut |_, _| ())
+        run(&confinement, command, &self.tree.path().into(), &Stop::never(), &mut |_, _| ())
             .unwrap_or_else(|error| panic!("{error}"))
     }
 

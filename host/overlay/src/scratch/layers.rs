@@ -28,10 +28,15 @@ use crate::base::{is_absent, parent};
 use crate::{Base, Kind};
 
 /// Mounts and goes on as another program, in namespaces of its own: `$1` is the room, `$2` which
-/// directory the base is. `userxattr`: without it the kernel wants more rights than a user has.
-const MOUNT: &str = "cd \"$1\" && [ \"$(stat -Lc %d:%i lower)\" = \"$2\" ] && \
+/// directory the base is. It looks for programs where the system's are, whatever the environment
+/// says. `userxattr`: without it the kernel wants more rights than a user has.
+const MOUNT: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin && cd \"$1\" && \
+    [ \"$(stat -Lc %d:%i lower)\" = \"$2\" ] && \
     mount -t overlay -o userxattr,lowerdir=lower,upperdir=upper,workdir=work overlay merged && \
     shift 2 && exec \"$@\"";
+
+/// Of util-linux. `PATH` is not asked: it may be anybody's.
+const UNSHARE: &str = "/usr/bin/unshare";
 
 /// A candidate's tree, ready to be mounted.
 ///
@@ -66,12 +71,18 @@ impl Layers {
     /// It fails, and does not run `program`, if the mount does, or if the base is not where it
     /// was opened any more.
     pub fn enter<S: AsRef<OsStr>>(&self, program: impl IntoIterator<Item = S>) -> Vec<OsString> {
-        let before = ["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", MOUNT];
+        let before = [UNSHARE, "--user", "--map-root-user", "--mount", "--", "/bin/sh", "-c", MOUNT];
         let own = [OsStr::new("sh"), self.room.as_os_str(), OsStr::new(&self.lower)];
         let mut line: Vec<OsString> = before.iter().map(OsString::from).collect();
         line.extend(own.map(OsString::from));
         line.extend(program.into_iter().map(|word| word.as_ref().to_owned()));
         line
+    }
+
+    /// Where what was written to the tree is, when nothing has it mounted any more: files that are
+    /// new, or were changed. What stands there instead of what was deleted is no file.
+    pub fn written(&self) -> PathBuf {
+        self.room.join("upper")
     }
 
     /// Removes the room with what a command wrote: see [`clear()`](super::clear()).
@@ -90,7 +101,8 @@ impl Layers {
 ///
 /// # Errors
 /// As [`materialise`](super::materialise). Besides, `Unsupported`: another file system is mounted
-/// in the base, which would not show through.
+/// in the base, which would not show through, or something in it is another user's or group's,
+/// which could not be written to.
 pub fn layer(
     base: &Base,
     change_set: &ChangeSet,
@@ -121,8 +133,8 @@ fn fill(
     rfs::symlinkat(base.path(), held, "lower")?;
     let walk = Walk::new(base, plan, options, Some(held))?;
     let mut seen = walk.run(&Look)?;
-    if let Some(path) = seen.elsewhere {
-        let why = format!("{path} is on another file system, which layers would not show");
+    if let Some(why) = seen.no_layer {
+        let why = format!("layers would not serve: {why}");
         return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
     let mut upper = Upper { base, plan, dir: Base::open(room.join("upper"))?, made: Vec::new() };

@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use idumb_core::Digest;
 use rustix::fs::{self as rfs, AtFlags, FileType, Stat};
 use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
 
 use super::plan::{Plan, Verdict};
 use super::{Counts, LeftOut, ScratchOptions, Why, at};
@@ -151,8 +152,8 @@ pub(super) struct Tally {
     pub(super) left_out: Vec<LeftOut>,
     /// Names of the base that must not be seen through a layer.
     pub(super) hidden: Vec<CString>,
-    /// The first directory on another file system than the root's.
-    pub(super) elsewhere: Option<String>,
+    /// Why a layer cannot lie over the base, by the first name that is a reason.
+    pub(super) no_layer: Option<String>,
     /// The digest of what is in each directory.
     dirs: Vec<(String, Digest)>,
 }
@@ -177,7 +178,7 @@ impl Tally {
         sum.vanished += more.vanished;
         self.left_out.extend(other.left_out);
         self.hidden.extend(other.hidden);
-        self.elsewhere = self.elsewhere.take().or(other.elsewhere);
+        self.no_layer = self.no_layer.take().or(other.no_layer);
         self.dirs.extend(other.dirs);
     }
 
@@ -209,6 +210,8 @@ pub(super) struct Walk<'a> {
     /// The device and inode of the place itself, which is not in itself.
     place: Option<(u64, u64)>,
     device: u64,
+    /// Who the host is: its user and group.
+    own: (u32, u32),
     queue: Mutex<Queue>,
     wake: Condvar,
 }
@@ -236,7 +239,8 @@ impl<'a> Walk<'a> {
         let spent = Spent { options, entries: AtomicU64::new(0), bytes: AtomicU64::new(0) };
         let queue = Queue { waiting: vec![String::new()], ..Queue::default() };
         let (queue, wake) = (Mutex::new(queue), Condvar::new());
-        Ok(Self { base, plan, options, spent, place, device, queue, wake })
+        let own = (geteuid().as_raw(), getegid().as_raw());
+        Ok(Self { base, plan, options, spent, place, device, own, queue, wake })
     }
 
     pub(super) fn spent(&self) -> &Spent<'a> {
@@ -383,6 +387,7 @@ impl<'a> Walk<'a> {
             Some(FileType::Directory) => self.subdir(visit, dir, from, (subdirs, tally, record)),
             Some(FileType::RegularFile) => match visit.file(dir, from, tally)? {
                 File::Is(stat) => {
+                    self.look_for_reasons(from.path, &stat, tally);
                     note(record, b'f', from.name, &stat);
                     Ok(())
                 }
@@ -450,9 +455,7 @@ impl<'a> Walk<'a> {
             tally.hidden.extend(CString::new(from.path).ok());
             return Ok(());
         }
-        if stat.st_dev != self.device {
-            tally.elsewhere.get_or_insert_with(|| from.path.to_owned());
-        }
+        self.look_for_reasons(from.path, &stat, tally);
         let most = self.options.most_depth;
         if from.path.split('/').count() > most {
             let why = format!("{}: more than {most} directories inside each other", from.path);
@@ -465,6 +468,21 @@ impl<'a> Walk<'a> {
         visit.subdir(dir, from.name, &stat).map_err(at(from.path))?;
         subdirs.push(from.path.to_owned());
         Ok(())
+    }
+}
+
+impl Walk<'_> {
+    /// A layer shows one file system. Who mounts it maps the host's user and group alone, and the
+    /// kernel copies nothing up whose owner it cannot name there.
+    fn look_for_reasons(&self, path: &str, stat: &Stat, tally: &mut Tally) {
+        if tally.no_layer.is_some() {
+            return;
+        }
+        if stat.st_dev != self.device {
+            tally.no_layer = Some(format!("{path} is on another file system"));
+        } else if (stat.st_uid, stat.st_gid) != self.own {
+            tally.no_layer = Some(format!("{path} belongs to another user or group"));
+        }
     }
 }
 

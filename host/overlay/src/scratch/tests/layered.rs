@@ -90,3 +90,23 @@ fn another_file_system_in_the_base_is_refused() {
     assert!(!project.scratch().try_exists().unwrap());
     project.materialise(&ChangeSet::default(), &options).unwrap().remove().unwrap();
 }
+
+#[test]
+fn what_belongs_to_others_is_refused() {
+    let project = Project::new(&[("a", "a"), ("d/b", "b")]);
+    let refused = |base: &Base| {
+        let (none, options) = (ChangeSet::default(), ScratchOptions::default());
+        layer(base, &none, &project.blobs(), &project.scratch(), &options).map(drop)
+    };
+    let refused = if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(project.at("d/b"), None, Some(12345)).unwrap();
+        refused(&project.base())
+    } else {
+        // Nobody but root gives a file away: here are some of root's.
+        refused(&Base::open("/etc/skel").unwrap())
+    };
+    let error = refused.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    assert!(error.to_string().contains("belongs to another user or group"), "{error}");
+    assert!(!project.scratch().try_exists().unwrap());
+}
