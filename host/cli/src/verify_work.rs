@@ -205,7 +205,11 @@ fn checked(
         })?;
         let findings = came_to(ended.result, ended.host_error)
             .map_err(|trouble| failed(Role::Verifier, trouble))?;
-        all.extend(judged(own, Examination { findings, evidence: ended.evidence }, false));
+        all.extend(judged(
+            own,
+            Examination { findings, evidence: ended.evidence, ..Examination::default() },
+            false,
+        ));
     }
     let earlier = &established.criteria;
     if !earlier.is_empty() {
@@ -218,7 +222,8 @@ fn checked(
         })?;
         let findings = came_to(ended.result, ended.host_error)
             .map_err(|trouble| failed(Role::IntegrationChecker, trouble))?;
-        let examination = Examination { findings, evidence: ended.evidence };
+        let examination =
+            Examination { findings, evidence: ended.evidence, ..Examination::default() };
         all.extend(judged(earlier.clone(), examination, true));
     }
     for criterion in plan.tasks.iter().flat_map(|task| &task.accept) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CriterionId, Denial, Digest, EvidenceId, LimitReached, RunId};
+use crate::{CriterionId, Denial, Digest, EvidenceId, LimitReached, RunId, TaskId};
 
 /// An addressed observation that the host made for an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,11 +135,40 @@ pub struct Examination {
     pub findings: Vec<Finding>,
     /// The host's observations.
     pub evidence: Vec<Evidence>,
+    /// Criteria of completed tasks that the candidate touches, checked again on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rechecked: Vec<Rechecked>,
+    /// How many criteria of completed tasks it does not touch: they were not checked again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untouched: u64,
+}
+
+/// A criterion of a completed task, checked again on a candidate that touches what it looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rechecked {
+    /// Whose it is.
+    pub task: TaskId,
+    /// The phase of that task, as `1-foundation`, if it is an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// What it came to.
+    pub finding: Finding,
+}
+
+impl Rechecked {
+    /// The task, for people, with its phase if that is another one.
+    pub fn whose(&self) -> String {
+        match &self.phase {
+            Some(phase) => format!("{} of phase {phase}", self.task),
+            None => self.task.to_string(),
+        }
+    }
 }
 
 impl Examination {
     /// The verdict over `criteria`: pass only if there is at least one criterion, each has
-    /// exactly one finding that passes, and each finding names evidence that exists.
+    /// exactly one finding that passes, each finding names evidence that exists, and nothing that
+    /// was checked again is other than it was.
     pub fn judge<'a>(&self, criteria: impl IntoIterator<Item = &'a CriterionId>) -> Judgement {
         let known: BTreeSet<&EvidenceId> =
             self.evidence.iter().map(|evidence| &evidence.id).collect();
@@ -165,6 +194,18 @@ impl Examination {
         for criterion in findings.into_keys() {
             let note = "a finding for a criterion that was not asked about".to_owned();
             judgement.add(criterion.clone(), Verdict::Inconclusive, note);
+        }
+        for rechecked in &self.rechecked {
+            if let Some((verdict, note)) = problem_of(&rechecked.finding, &known) {
+                let what = match verdict {
+                    Verdict::Fail => "regression: it breaks",
+                    _ => "could not be checked again, of",
+                };
+                let note = format!("{what} {}: {note}", rechecked.whose());
+                let breaks = Some(rechecked.task.clone());
+                let criterion = rechecked.finding.criterion.clone();
+                judgement.add_unmet(Unmet { criterion, verdict, note, breaks });
+            }
         }
         if checked == 0 {
             judgement.verdict = Verdict::Inconclusive;
@@ -207,14 +248,21 @@ pub struct Unmet {
     pub verdict: Verdict,
     /// The validator's note, or the host's reason for rejecting its finding.
     pub note: String,
+    /// The completed task whose criterion it is, if it is not one of the candidate's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaks: Option<TaskId>,
 }
 
 impl Judgement {
     fn add(&mut self, criterion: CriterionId, verdict: Verdict, note: String) {
+        self.add_unmet(Unmet { criterion, verdict, note, breaks: None });
+    }
+
+    fn add_unmet(&mut self, unmet: Unmet) {
         if self.verdict != Verdict::Fail {
-            self.verdict = verdict;
+            self.verdict = unmet.verdict;
         }
-        self.unmet.push(Unmet { criterion, verdict, note });
+        self.unmet.push(unmet);
     }
 }
 
@@ -272,6 +320,14 @@ pub struct Read {
 }
 
 impl AccessRecord {
+    /// What was seen read one by one: without the whole tree that a command may have read.
+    #[must_use]
+    pub fn without_tree(&self) -> Self {
+        let whole = |read: &&Read| read.seen == Seen::Tree && read.path.is_empty();
+        let reads = self.reads.iter().filter(|read| !whole(read)).cloned().collect();
+        Self { reads, ..Self::default() }
+    }
+
     /// Whether nothing was read, written or refused.
     pub fn is_empty(&self) -> bool {
         self.reads.is_empty()
@@ -324,7 +380,38 @@ mod tests {
 
     fn judged(findings: Vec<Finding>, asked: &[&str]) -> Judgement {
         let asked: Vec<CriterionId> = asked.iter().map(|text| id(text)).collect();
-        Examination { findings, evidence: vec![evidence("e1")] }.judge(&asked)
+        let evidence = vec![evidence("e1")];
+        Examination { findings, evidence, ..Examination::default() }.judge(&asked)
+    }
+
+    #[test]
+    fn what_breaks_a_completed_task_is_a_regression_that_names_it() {
+        let examined = |verdict, evidence_of: &[&str]| {
+            let finding_of = finding("P1-old.1", verdict, evidence_of);
+            let task = TaskId::new("P1-old").unwrap();
+            let rechecked = vec![Rechecked { task, phase: None, finding: finding_of }];
+            let findings = vec![finding("a", Verdict::Pass, &["e1"])];
+            let evidence = vec![evidence("e1")];
+            let asked = [id("a")];
+            Examination { findings, evidence, rechecked, untouched: 3 }.judge(&asked)
+        };
+        assert_eq!(examined(Verdict::Pass, &["e1"]).verdict, Verdict::Pass);
+        let broken = examined(Verdict::Fail, &["e1"]);
+        assert_eq!(broken.verdict, Verdict::Fail);
+        assert_eq!(broken.unmet[0].breaks, Some(TaskId::new("P1-old").unwrap()));
+        assert_eq!(broken.unmet[0].note, "regression: it breaks P1-old: said so");
+        // What cannot be told is no pass, and no accusation.
+        let open = examined(Verdict::Inconclusive, &[]);
+        assert_eq!(open.verdict, Verdict::Inconclusive);
+        assert!(open.unmet[0].note.starts_with("could not be checked again"), "{open:?}");
+        assert_eq!(examined(Verdict::Pass, &[]).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn an_examination_of_an_older_journal_is_read() {
+        let old = r#"{"findings":[],"evidence":[]}"#;
+        let read: Examination = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
     }
 
     #[test]

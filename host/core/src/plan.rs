@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CriterionId, Digest, Grants, PathGlob, PhaseId, ResourceLimits, TaskId};
+use crate::{AccessRecord, CriterionId, Digest, Grants, PathGlob, PhaseId, ResourceLimits, TaskId};
 
 /// The tasks of one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,6 +120,12 @@ impl Criterion {
     /// The kind of criterion that a native command runs tests, and they pass.
     pub const TESTS_PASS: &'static str = "tests_pass";
 
+    /// Whether it can be checked on any tree: it looks at files, or a command does. Others are
+    /// about one change-set, or for a person.
+    pub fn is_recheckable(&self) -> bool {
+        !self.is_judged() && (self.command().is_some() || !self.looks_at.is_empty())
+    }
+
     /// Whether only a person can judge it.
     pub fn is_judged(&self) -> bool {
         self.kind == Self::JUDGED
@@ -151,6 +157,31 @@ impl Task {
     /// What the plan lets the task's agent touch.
     pub fn grants(&self) -> Grants {
         Grants { reads: self.reads.clone(), writes: self.writes.clone(), ..Grants::default() }
+    }
+
+    /// The criteria that can be checked again on any tree.
+    pub fn recheckable(&self) -> impl Iterator<Item = &Criterion> {
+        self.accept.iter().filter(|criterion| criterion.is_recheckable())
+    }
+
+    /// The criteria that a change of the paths in `changed` may break: those of commands, which
+    /// may look at anything; those that look at one of the paths; and all, if it is not known
+    /// whose a path is that the task's validator was seen to read (`judged`).
+    pub fn at_stake(&self, judged: &AccessRecord, changed: &BTreeSet<&str>) -> Vec<&Criterion> {
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let looks_at = |criterion: &Criterion, path: &str| {
+            criterion.looks_at.iter().any(|glob| glob.matches(path))
+        };
+        let known = |path: &&str| self.accept.iter().any(|criterion| looks_at(criterion, path));
+        let others: BTreeSet<&str> = changed.iter().copied().filter(|path| !known(path)).collect();
+        let unknown = judged.without_tree().stale_read(&others).is_some();
+        let at_stake = |criterion: &&Criterion| {
+            let touched = || changed.iter().any(|path| looks_at(criterion, path));
+            unknown || criterion.command().is_some() || touched()
+        };
+        self.recheckable().filter(at_stake).collect()
     }
 
     /// What a validator of this task may read: what the task may, and what its criteria look at.

@@ -35,7 +35,11 @@ fn examination() -> Examination {
         note: String::new(),
     };
     let observed = Observed::Absent { path: "a".into() };
-    Examination { findings: vec![finding], evidence: vec![Evidence { id, observed }] }
+    Examination {
+        findings: vec![finding],
+        evidence: vec![Evidence { id, observed }],
+        ..Examination::default()
+    }
 }
 
 fn judgement() -> Judgement {

@@ -124,7 +124,8 @@ impl Workshop {
         };
         let findings =
             came_to(ended.result, ended.host_error).map_err(|trouble| of_checker(role, trouble))?;
-        let mut examination = Examination { findings, evidence: ended.evidence };
+        let mut examination =
+            Examination { findings, evidence: ended.evidence, ..Examination::default() };
         if !by_host.is_empty() {
             asked.extend(by_host.iter().map(|criterion| criterion.id.clone()));
             let (tree, name) = (ChangeSet::default(), format!("phase-{role}"));

@@ -3,6 +3,9 @@
 //! Invariant: an answer whose epoch is not the task's latest, or that the task's state
 //! does not wait for, becomes a recorded event and nothing else.
 
+use std::collections::BTreeSet;
+
+use super::state::Latest;
 use super::{Control, Job, Run, TaskState};
 use crate::{
     AccessRecord, Artifact, BrokenAttempt, CriterionId, Digest, Epoch, Event, Examination, Input,
@@ -270,17 +273,34 @@ impl Run {
         self.outdate(now, task, &judged)
     }
 
-    /// Has the candidate judged again if its validator read what another task changed since.
+    /// Has the candidate judged again if its validator read what another task changed since, or
+    /// if another task is done since whose criteria it may break.
     fn outdate(&mut self, now: Moment, task: &TaskId, read: &AccessRecord) -> bool {
-        let latest = self.state.task(task).and_then(|record| record.latest.as_ref());
-        let Some(sealed_after) = latest.map(|latest| latest.sealed_after) else {
+        let Some(latest) = self.state.task(task).and_then(|record| record.latest.as_ref()) else {
             return false;
         };
-        let Some((path, by)) = self.state.stale(read, sealed_after) else {
+        let stale = self.state.stale(read, latest.sealed_after);
+        let Some((path, by)) = stale.or_else(|| self.unchecked(latest)) else {
             return false;
         };
         self.emit(now, Event::JudgementOutdated { task: task.clone(), path, by });
         true
+    }
+
+    /// A task that was done after the candidate's validation began and whose criteria the candidate
+    /// may break, and a path by which it may: nobody checked these on it.
+    fn unchecked(&self, candidate: &Latest) -> Option<(String, TaskId)> {
+        let changed: BTreeSet<&str> = candidate.paths.iter().map(String::as_str).collect();
+        let path = (*changed.first()?).to_owned();
+        let nothing = AccessRecord::default();
+        let at_stake = |id: &&TaskId| {
+            let latest = self.state.task(id).and_then(|record| record.latest.as_ref());
+            let judged = latest.map_or(&nothing, |latest| &latest.judged);
+            let task = self.plan_task(id);
+            task.is_some_and(|task| !task.at_stake(judged, &changed).is_empty())
+        };
+        let by = self.state.integrated_since(candidate.sealed_after).find(at_stake)?;
+        Some((path, by.clone()))
     }
 
     /// Gives an attempt up whose builder read what another task changed since. It is run

@@ -420,6 +420,13 @@ impl RunState {
         self.tasks[number].state != TaskState::Judging && !self.prompts.iter().any(asks)
     }
 
+    /// The tasks whose change-sets were integrated from `position` on.
+    pub(crate) fn integrated_since(&self, position: usize) -> impl Iterator<Item = &TaskId> {
+        let from = position.saturating_sub(self.forgotten);
+        let later = self.integrations.get(from..).unwrap_or_default();
+        later.iter().map(|integration| &integration.task)
+    }
+
     /// The paths changed by the integrations from `position` on, and which task changed each.
     pub(crate) fn changed_since(&self, position: usize) -> BTreeMap<&str, &TaskId> {
         let from = position.saturating_sub(self.forgotten);

@@ -45,6 +45,7 @@ pub(crate) fn passing(criteria: &[CriterionId]) -> Examination {
             id: evidence.clone(),
             observed: Observed::Dir { path: "src".to_owned() },
         }],
+        ..Examination::default()
     }
 }
 

@@ -107,6 +107,7 @@ fn a_rejected_candidate_is_e005_and_its_unmet_criteria_are_feedback() {
         criterion: "A.2".parse().unwrap(),
         verdict: Verdict::Fail,
         note: "no `pub struct Store`".to_owned(),
+        breaks: None,
     }];
     for _ in 0..2 {
         world.builds("A");

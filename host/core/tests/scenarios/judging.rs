@@ -69,7 +69,7 @@ fn what_does_not_hold_is_rejected_and_the_note_is_feedback() {
     };
     let criterion = "A.2".parse().unwrap();
     let note = "too long".to_owned();
-    let unmet = vec![Unmet { criterion, verdict: Verdict::Fail, note }];
+    let unmet = vec![Unmet { criterion, verdict: Verdict::Fail, note, breaks: None }];
     assert_eq!(feedback.unmet, unmet);
     assert_eq!(world.task("A").trouble(), Some(&Trouble::Rejected { unmet }));
     assert!(!world.has_started("integrate A"));

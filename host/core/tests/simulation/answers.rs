@@ -84,6 +84,7 @@ pub(crate) fn passing(asked: &[CriterionId], id: &EvidenceId) -> Examination {
             id: id.clone(),
             observed: Observed::Dir { path: String::new() },
         }],
+        ..Examination::default()
     }
 }
 

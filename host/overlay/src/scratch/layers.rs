@@ -71,7 +71,8 @@ impl Layers {
     /// It fails, and does not run `program`, if the mount does, or if the base is not where it
     /// was opened any more.
     pub fn enter<S: AsRef<OsStr>>(&self, program: impl IntoIterator<Item = S>) -> Vec<OsString> {
-        let before = [UNSHARE, "--user", "--map-root-user", "--mount", "--", "/bin/sh", "-c", MOUNT];
+        let before =
+            [UNSHARE, "--user", "--map-root-user", "--mount", "--", "/bin/sh", "-c", MOUNT];
         let own = [OsStr::new("sh"), self.room.as_os_str(), OsStr::new(&self.lower)];
         let mut line: Vec<OsString> = before.iter().map(OsString::from).collect();
         line.extend(own.map(OsString::from));

@@ -286,7 +286,11 @@ fn the_verifier_checks_every_criterion_of_every_task() {
     let asked: Vec<CriterionId> =
         [&first, &second].iter().flat_map(|task| &task.accept).map(|c| c.id.clone()).collect();
     let ended = world.verify(&[first, second]);
-    let examination = Examination { findings: ended.result.unwrap(), evidence: ended.evidence };
+    let examination = Examination {
+        findings: ended.result.unwrap(),
+        evidence: ended.evidence,
+        ..Examination::default()
+    };
     let judgement = examination.judge(&asked);
     let unmet: Vec<&str> = judgement.unmet.iter().map(|unmet| unmet.criterion.as_str()).collect();
     assert_eq!(unmet, ["T2.2"]);
@@ -319,7 +323,8 @@ fn the_integration_checker_checks_criteria_and_links() {
         .map(|criterion| criterion.id.clone())
         .chain(links.iter().map(|link| link.id.clone()))
         .collect();
-    let judgement = Examination { findings, evidence: ended.evidence }.judge(&asked);
+    let judgement =
+        Examination { findings, evidence: ended.evidence, ..Examination::default() }.judge(&asked);
     let unmet: Vec<&str> = judgement.unmet.iter().map(|unmet| unmet.criterion.as_str()).collect();
     assert_eq!(unmet, ["broken", "no-reference", "no-target", "no-provision"]);
 }

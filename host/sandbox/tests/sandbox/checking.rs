@@ -34,7 +34,7 @@ fn call(what: &str) -> (Task, Ended<Vec<Finding>>) {
 fn judged(what: &str) -> Judgement {
     let (task, ended) = call(what);
     let findings = ended.result.unwrap();
-    Examination { findings, evidence: ended.evidence }
+    Examination { findings, evidence: ended.evidence, ..Examination::default() }
         .judge(task.accept.iter().map(|criterion| &criterion.id))
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn flood_findings() {
     let (task, ended) = call("flood_findings");
     let Ok(findings) = ended.result else { return };
     assert!(findings.len() <= 10_000, "{}", findings.len());
-    let judgement = Examination { findings, evidence: ended.evidence }
+    let judgement = Examination { findings, evidence: ended.evidence, ..Examination::default() }
         .judge(task.accept.iter().map(|criterion| &criterion.id));
     assert_ne!(judgement.verdict, Verdict::Pass);
 }

@@ -50,6 +50,7 @@ pub(crate) fn learn() {
         criterion: CriterionId::new("P1-T1.1").unwrap(),
         verdict: Verdict::Fail,
         note: "too short".to_owned(),
+        breaks: None,
     };
     world.context.attempt = 2;
     world.context.feedback = Feedback { unmet: vec![unmet], note: None };
