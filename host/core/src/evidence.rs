@@ -207,7 +207,7 @@ impl Examination {
                 judgement.add_unmet(Unmet { criterion, verdict, note, breaks });
             }
         }
-        if checked == 0 {
+        if checked == 0 && judgement.unmet.is_empty() {
             judgement.verdict = Verdict::Inconclusive;
         }
         judgement

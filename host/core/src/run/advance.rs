@@ -231,9 +231,9 @@ impl Run {
         };
         let (attempt, epoch) = (record.attempt, record.epoch + 1);
         let task = task.clone();
-        if !definition.accept.is_empty()
-            && definition.accept.iter().all(|criterion| criterion.is_judged())
-        {
+        let all_judged = definition.accept.iter().all(|criterion| criterion.is_judged());
+        let may_break = || record.latest.as_ref().is_some_and(|latest| self.may_break(latest));
+        if !definition.accept.is_empty() && all_judged && !may_break() {
             let (examination, record) = Default::default();
             let epoch = epoch - 1;
             let event = Event::CandidateExamined { task, epoch, change_set, examination, record };

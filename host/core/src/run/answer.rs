@@ -182,8 +182,8 @@ impl Run {
             definition.accept.iter().partition(|criterion| criterion.is_judged());
         let checked: Vec<CriterionId> =
             checked.iter().map(|criterion| criterion.id.clone()).collect();
-        let judgement = examination.judge(&checked);
-        if judgement.verdict == Verdict::Pass && !left.is_empty() {
+        // Where nothing is to be checked, nothing is claimed to be: a person judges all of it.
+        if examination.judge(&checked).unmet.is_empty() && !left.is_empty() {
             let task = task.clone();
             let event = Event::CandidateExamined { task, epoch, change_set, examination, record };
             self.emit(now, event);
@@ -290,17 +290,30 @@ impl Run {
     /// A task that was done after the candidate's validation began and whose criteria the candidate
     /// may break, and a path by which it may: nobody checked these on it.
     fn unchecked(&self, candidate: &Latest) -> Option<(String, TaskId)> {
+        let since = self.state.integrated_since(candidate.sealed_after);
+        let by = self.at_stake(candidate, since)?.clone();
+        Some((candidate.paths.first()?.clone(), by))
+    }
+
+    /// Whether completed tasks, or earlier phases, have criteria that the candidate may break.
+    pub(super) fn may_break(&self, candidate: &Latest) -> bool {
+        self.config.promised || self.at_stake(candidate, self.state.completed.iter()).is_some()
+    }
+
+    /// The first of `completed` that has criteria which the candidate may break.
+    fn at_stake<'a>(
+        &self,
+        candidate: &Latest,
+        mut completed: impl Iterator<Item = &'a TaskId>,
+    ) -> Option<&'a TaskId> {
         let changed: BTreeSet<&str> = candidate.paths.iter().map(String::as_str).collect();
-        let path = (*changed.first()?).to_owned();
         let nothing = AccessRecord::default();
-        let at_stake = |id: &&TaskId| {
+        completed.find(|id| {
             let latest = self.state.task(id).and_then(|record| record.latest.as_ref());
             let judged = latest.map_or(&nothing, |latest| &latest.judged);
             let task = self.plan_task(id);
             task.is_some_and(|task| !task.at_stake(judged, &changed).is_empty())
-        };
-        let by = self.state.integrated_since(candidate.sealed_after).find(at_stake)?;
-        Some((path, by.clone()))
+        })
     }
 
     /// Gives an attempt up whose builder read what another task changed since. It is run

@@ -31,6 +31,9 @@ pub struct RunConfig {
     pub policies: Vec<Policy>,
     /// How often the host may die while a task runs before the task is parked.
     pub max_deaths: u32,
+    /// Whether earlier phases have criteria that can be checked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub promised: bool,
 }
 
 impl RunConfig {
@@ -47,6 +50,7 @@ impl RunConfig {
             rules: Vec::new(),
             policies: Vec::new(),
             max_deaths: 3,
+            promised: false,
         }
     }
 

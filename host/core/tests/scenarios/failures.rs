@@ -1,9 +1,9 @@
 //! When something goes wrong.
 
 use idumb_core::{
-    AccessRecord, Blocker, Control, Effect, ErrorCode, Evidence, EvidenceId, Examination, Feedback,
-    Mode, Observed, Other, Parking, PauseCause, Role, RunOutcome, TaskState, Trouble, Unmet,
-    Verdict,
+    AccessRecord, Blocker, Control, Criterion, Effect, ErrorCode, Evidence, EvidenceId,
+    Examination, Feedback, Mode, Observed, Other, Parking, PauseCause, Rechecked, Role, RunOutcome,
+    TaskState, Trouble, Unmet, Verdict,
 };
 
 use crate::answers::{error, failing, failure, hopeless, outside, passing, unavailable};
@@ -304,6 +304,51 @@ fn an_accepted_candidate_whose_validator_read_what_another_changed_is_judged_aga
     world.passes_reading("B", &["A.txt"]);
     world.applies("B");
     assert_eq!(world.run.state().completed, [id("A"), id("B")]);
+}
+
+#[test]
+fn a_candidate_that_may_break_what_was_done_meanwhile_is_judged_again() {
+    // Nobody checked what A promises on B's candidate, since A was not done then.
+    for by_command in [false, true] {
+        let mut first = task("A");
+        match by_command {
+            true => {
+                first.accept[0].kind = Criterion::COMMAND.to_owned();
+                first.accept[0].args.insert("name".to_owned(), "lint".into());
+            }
+            false => first.accept[0].looks_at = vec!["B.txt".parse().unwrap()],
+        }
+        let mut world = World::auto([first, task("B")]);
+        world.builds("A");
+        world.builds("B");
+        world.passes("A");
+        world.passes("B");
+        assert_eq!(world.state_of("B"), TaskState::Accepted, "it waits for its turn");
+        let position = world.journal.len();
+        world.applies("A");
+        assert!(world.story_from(position).contains(&"judgement_outdated B".to_owned()));
+        world.passes("B");
+        world.applies("B");
+        assert_eq!(world.run.state().completed, [id("A"), id("B")]);
+    }
+}
+
+#[test]
+fn what_breaks_a_completed_task_is_not_integrated_and_its_builder_is_told() {
+    let mut world = World::auto([task("A"), task("B").after(&["A"]).retries(1)]);
+    world.builds("A");
+    world.passes("A");
+    world.applies("A");
+    world.builds("B");
+    let mut examination = world.passing("B");
+    let finding = failing(world.passing("A"), "gone").findings.remove(0);
+    examination.rechecked.push(Rechecked { task: id("A"), phase: None, finding });
+    world.examines("B", Ok((examination, AccessRecord::default())));
+    let trouble = world.task("B").trouble().unwrap().to_string();
+    assert!(trouble.contains("regression: it breaks A: gone"), "{trouble}");
+    assert!(!world.has_started("integrate B"));
+    let feedback = &world.task("B").latest.as_ref().unwrap().feedback;
+    assert_eq!(feedback.unmet[0].breaks, Some(id("A")));
 }
 
 #[test]

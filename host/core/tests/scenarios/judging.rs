@@ -2,7 +2,7 @@
 
 use idumb_core::{
     AccessRecord, Blocker, Effect, ErrorCode, Event, Evidence, EvidenceId, Examination, Mode,
-    Observed, Resort, Rule, Subject, TaskState, Trouble, Unmet, Verdict,
+    Observed, Rechecked, Resort, Rule, Subject, TaskState, Trouble, Unmet, Verdict,
 };
 
 use crate::answers::{candidate, failing, failure};
@@ -94,6 +94,26 @@ fn a_task_that_only_a_person_can_judge_needs_no_validator() {
     assert_eq!(judged(&world).evidence, [answered(1, "holds")]);
     world.applies("A");
     assert_eq!(world.state_of("A"), TaskState::Succeeded);
+}
+
+#[test]
+fn what_only_a_person_can_judge_is_looked_at_first_if_it_may_break_what_is_done() {
+    let mut first = task("A");
+    first.accept[0].looks_at = vec!["B.txt".parse().unwrap()];
+    let second = task("B").criteria(0).judged().after(&["A"]);
+    let mut world = World::interactive([first, second]);
+    world.succeeds("A");
+    world.answers("continue");
+    world.builds("B");
+    assert_eq!(world.waits_for(), ["validate B"]);
+    let mut examination = Examination::default();
+    let failed = failing(world.passing("A"), "gone");
+    examination.evidence = failed.evidence;
+    let finding = failed.findings[0].clone();
+    examination.rechecked.push(Rechecked { task: id("A"), phase: None, finding });
+    world.examines("B", Ok((examination, AccessRecord::default())));
+    let trouble = world.task("B").trouble().unwrap().to_string();
+    assert!(trouble.contains("regression: it breaks A: gone"), "{trouble}");
 }
 
 #[test]

@@ -215,17 +215,23 @@ fn task(rng: &mut Rng, number: usize, before: &[Task]) -> Task {
     };
     let criteria = 1 + rng.below(2);
     let judged = if rng.chance(15) { 1 + rng.below(2) } else { 0 };
-    let accept = (1..=criteria).map(|n| Criterion {
-        id: CriterionId::new(format!("{id}.{n}")).expect("an identifier"),
-        text: String::new(),
-        kind: if n <= judged { Criterion::JUDGED } else { "exists" }.to_owned(),
-        args: serde_json::Map::new(),
-        looks_at: Vec::new(),
-    });
+    let mut looks_at = || {
+        let path: &str = *rng.pick(&PATHS);
+        if rng.chance(20) { vec![glob(path)] } else { Vec::new() }
+    };
+    let accept: Vec<Criterion> = (1..=criteria)
+        .map(|n| Criterion {
+            id: CriterionId::new(format!("{id}.{n}")).expect("an identifier"),
+            text: String::new(),
+            kind: if n <= judged { Criterion::JUDGED } else { "exists" }.to_owned(),
+            args: serde_json::Map::new(),
+            looks_at: looks_at(),
+        })
+        .collect();
     let at = *rng.pick(&[CheckpointAt::Before, CheckpointAt::After]);
     let checkpoint = Checkpoint { at, human: rng.chance(50) };
     Task {
-        accept: accept.collect(),
+        accept,
         id,
         title: String::new(),
         description: String::new(),
