@@ -107,10 +107,7 @@ impl Victim {
         let victim = Self { project, who, mark, tcp, unix, tools };
         if who == Who::Normal {
             link_or_copy(Path::new(env!("CARGO_BIN_EXE_idumb")), &victim.tool("idumb"));
-            // Compiled agents, so that they are not compiled once more.
-            let compiled = tree(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("components"));
-            fs::create_dir(victim.temporary().join("components")).unwrap();
-            plant(&compiled, &victim.temporary().join("components"));
+            copy_compiled(&victim.temporary().join("components"));
         }
         victim.hand_over();
         victim
@@ -300,6 +297,19 @@ fn daemons(mark: &str) -> Vec<i32> {
         String::from_utf8_lossy(&line).contains(mark)
     };
     numbered.filter(marked).collect()
+}
+
+/// The agents that are compiled already, so that they are not once more: as private as they are.
+fn copy_compiled(to: &Path) {
+    let from = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
+    fs::create_dir(to).unwrap();
+    fs::set_permissions(to, Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        // Not what another test is about to write.
+        if entry.path().extension().is_some_and(|extension| extension == "compiled") {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }
 
 /// Gives the normal user everything below, and this itself.
