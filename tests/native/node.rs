@@ -69,8 +69,8 @@ fn a_package_script_that_says_that_tests_passed_does_not_make_them_pass() {
         ([FAKE, &format!("{REAL} >&2")], BAD, "exited with status 1"),
         // The failure is in the report only.
         (["true", &format!("{REAL} || true")], BAD, "1 tests failed"),
-        // None is run.
-        (["true", &format!("{REAL} --test-name-pattern=nothing || true")], GOOD, "it ran no test"),
+        // No test is run, whatever Node.js makes of the file itself.
+        (["true", &format!("{REAL} --test-name-pattern=nothing || true")], GOOD, "it ran "),
     ] {
         let manifest = serde_json::json!({
             "name": "slug",

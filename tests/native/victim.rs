@@ -201,8 +201,8 @@ impl Victim {
         let lines = String::from_utf8(output.stdout).unwrap();
         let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
         let evidence = last["examination"]["evidence"].as_array().unwrap();
-        let seen = evidence.iter().map(|one| &one["observed"]);
-        seen.filter(|seen| seen["kind"] == "command").next_back().expect("a command").clone()
+        let mut seen = evidence.iter().map(|one| &one["observed"]);
+        seen.rfind(|seen| seen["kind"] == "command").expect("a command").clone()
     }
 
     /// The state is this user's: it was made by nobody else.
@@ -222,9 +222,7 @@ impl Victim {
     /// Nothing was reached, seen from outside.
     #[track_caller]
     pub(crate) fn assert_unharmed(&self) {
-        assert_eq!(self.left_behind(), [PathBuf::new(); 0], "{:?}", self.who);
-        assert_eq!(daemons(&self.mark), [0; 0], "{:?}", self.who);
-        assert_eq!(self.callers(), [false, false], "{:?}", self.who);
+        assert_eq!(self.swept(), Traces::default(), "{:?}", self.who);
         let state = tree(&self.folder().join(".idumb/state"));
         let leaked = state.iter().find(|(_, entry)| entry.text().contains(CANARY));
         assert_eq!(leaked.map(|(path, _)| path), None);
@@ -238,30 +236,30 @@ impl Victim {
         // Not a pipe: the daemon would hold it.
         let status = attack.stderr(fs::File::create(&said).unwrap()).stdout(Stdio::null()).status();
         let said = fs::read_to_string(said).unwrap();
-        let left = self.left_behind();
-        left.iter().for_each(|file| fs::remove_file(file).unwrap());
+        let traces = self.swept();
+        assert!(status.unwrap().success(), "{said}");
+        assert_eq!(attempts(&said), expected("reached"), "{:?}", self.who);
+        assert_eq!(traces.files, self.commons(), "{:?}", self.who);
+        assert_eq!((traces.daemons.len(), traces.callers), (1, [true, true]), "{:?}", self.who);
+    }
+
+    /// What an attack leaves if it can, in the order of the places.
+    fn commons(&self) -> Vec<PathBuf> {
+        let folders = ["/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
+        let home = self.temporary().join("home");
+        folders.into_iter().chain([home]).map(|folder: PathBuf| folder.join(&self.mark)).collect()
+    }
+
+    /// What an attack left on this machine, which is gone then.
+    fn swept(&self) -> Traces {
+        let left = |file: &PathBuf| fs::remove_file(file).is_ok();
+        let files = self.commons().into_iter().filter(left).collect();
         let daemons = daemons(&self.mark);
         for daemon in &daemons {
             let pid = Pid::from_raw(*daemon).unwrap();
             kill_process(pid, Signal::KILL).unwrap();
         }
-        assert!(status.unwrap().success(), "{said}");
-        assert_eq!(attempts(&said), expected("reached"), "{:?}", self.who);
-        assert_eq!(left.len(), self.commons().len(), "{left:?}");
-        assert_eq!(daemons.len(), 1, "{daemons:?}");
-        assert_eq!(self.callers(), [true, true]);
-    }
-
-    /// Where an attack leaves something if it can.
-    fn commons(&self) -> Vec<PathBuf> {
-        let home = self.temporary().join("home");
-        ["/tmp".into(), "/var/tmp".into(), "/dev/shm".into(), home].to_vec()
-    }
-
-    /// What it left there.
-    fn left_behind(&self) -> Vec<PathBuf> {
-        let there = self.commons().into_iter().map(|folder| folder.join(&self.mark));
-        there.filter(|file| file.exists()).collect()
+        Traces { files, daemons, callers: self.callers() }
     }
 
     /// Whether somebody called, since this was asked last.
@@ -273,6 +271,16 @@ impl Victim {
         };
         [called(self.tcp.accept().map(drop)), called(self.unix.accept().map(drop))]
     }
+}
+
+/// What is seen of an attack from outside.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Traces {
+    files: Vec<PathBuf>,
+    /// Processes.
+    daemons: Vec<i32>,
+    /// Whether somebody came by TCP, and whether to the socket in the home.
+    callers: [bool; 2],
 }
 
 /// What an attack said.
