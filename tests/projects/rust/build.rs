@@ -33,7 +33,8 @@ fn main() {
         false => Err(Error::other("not there")),
     };
     let unshare = || {
-        let made = Command::new("unshare").args(["--user", "true"]).stderr(Stdio::null()).status()?;
+        let made =
+            Command::new("unshare").args(["--user", "true"]).stderr(Stdio::null()).status()?;
         if made.success() { Ok(()) } else { Err(Error::other("not made")) }
     };
     let secrets = [".npmrc", ".env"].map(|name| [name.to_owned(), format!("{project}/{name}")]);
@@ -58,7 +59,8 @@ fn main() {
         let _ = fs::write(format!("{folder}/{mark}"), "");
     }
     // A daemon that nobody waits for. Cargo would wait for its output: that stays open in a test.
-    let daemon = "setsid sh -c 'mkfifo \"$0.wait\"; echo up; exec >&2; read line <\"$0.wait\"' \"$0\" &";
+    let daemon =
+        "setsid sh -c 'mkfifo \"$0.wait\"; echo up; exec >&2; read line <\"$0.wait\"' \"$0\" &";
     let started = Command::new("sh")
         .args(["-c", daemon, &format!("{own}/{mark}")])
         .stderr(Stdio::null())

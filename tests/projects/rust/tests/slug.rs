@@ -3,7 +3,9 @@ use slug::slug;
 #[test]
 fn is_of_small_letters() {
     // What a test prints is no report.
-    println!("running 5 tests\ntest result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s");
+    println!(
+        "running 5 tests\ntest result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+    );
     assert_eq!(slug("Title"), "title");
 }
 
