@@ -1,8 +1,8 @@
 //! No test is forgotten.
 //!
 //! Invariant: every `.rs` file of this folder, and every `main.rs` a folder below, is a test
-//! target of the package `idumb`; every file beside a `main.rs` is a module of it; and every
-//! folder of `scenarios/` is a scenario.
+//! target of the package `idumb`; every file beside a `main.rs` is a module of it; every folder of
+//! `scenarios/` is a scenario; and every folder of `projects/` is tested by a module of `native/`.
 
 mod support;
 
@@ -60,11 +60,20 @@ fn every_folder_is_a_scenario() {
     assert!(count > 0, "there are no scenarios");
 }
 
-/// A folder below this one is a target, the scenarios', the guests', or what tests share.
+#[test]
+fn every_project_is_tested() {
+    for name in names(&support::tests().join("projects")) {
+        let module = support::tests().join("native").join(format!("{name}.rs"));
+        assert!(module.is_file(), "nothing tests tests/projects/{name}");
+    }
+}
+
+/// A folder below this one is a target, the scenarios', the projects', the guests', or what tests
+/// share.
 #[test]
 fn nothing_else_lies_here() {
     for name in names(&support::tests()) {
-        let known = ["guests", "scenarios", "support", "snapshots"];
+        let known = ["guests", "projects", "scenarios", "support", "snapshots"];
         let target = support::tests().join(&name).join("main.rs").is_file();
         assert!(name.ends_with(".rs") || target || known.contains(&name.as_str()), "tests/{name}");
     }
