@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use idumb_core::{Digest, TaskId};
+use regex::Regex;
 use serde::Serialize;
 
 use crate::limits::size;
@@ -17,6 +18,7 @@ use crate::suggest::meant;
 /// The keys of `[commands.NAME]`.
 pub(crate) const KEYS: &[&str] = &[
     "run",
+    "arguments",
     "dir",
     "env",
     "network",
@@ -43,6 +45,10 @@ pub(crate) const REPORTS: [&str; 6] = ["junit", "cargo", "nextest", "pytest", "t
 pub struct CommandSource {
     /// The program and its arguments.
     pub run: Vec<String>,
+    /// What further arguments may be: regular expressions, each for a whole argument; none: there
+    /// may be none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     /// Where it starts, from the project's root; `None`: there.
     pub dir: Option<String>,
     /// Its environment, beside what every command has.
@@ -77,6 +83,14 @@ impl CommandSource {
         // serde_json writes struct fields in the order of declaration: the bytes are canonical.
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
+
+    /// The first of `arguments` that no pattern of the definition allows.
+    pub fn refuses<'a>(&self, arguments: &'a [String]) -> Option<&'a str> {
+        let whole = |pattern: &String| Regex::new(&format!("^(?:{pattern})$")).ok();
+        let patterns: Vec<Regex> = self.arguments.iter().filter_map(whole).collect();
+        let allowed = |argument: &&String| patterns.iter().any(|one| one.is_match(argument));
+        arguments.iter().find(|argument| !allowed(argument)).map(String::as_str)
+    }
 }
 
 /// `[commands]`
@@ -101,6 +115,10 @@ fn command(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<CommandSource, 
     let run = reading
         .required(&table, "run", "run = [\"cargo\", \"test\"]")
         .and_then(|item| run(reading, &item));
+    let arguments = match table.get("arguments") {
+        Some(item) => patterns(reading, &item),
+        None => Ok(Vec::new()),
+    };
     let path = |reading: &mut Reading<'_>, key: &str| -> Result<Option<String>, Told> {
         let item = table.get(key);
         let path = item.map(|item| reading.path(&item).map(str::to_owned));
@@ -129,6 +147,7 @@ fn command(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<CommandSource, 
     stray?;
     Ok(CommandSource {
         run: run?,
+        arguments: arguments?,
         dir: dir?,
         env: env?.unwrap_or_default(),
         loopback: network?.as_deref() == Some("loopback"),
@@ -165,6 +184,12 @@ fn run(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Vec<String>, Told> 
         }
         false => Ok(read),
     }
+}
+
+/// Regular expressions for arguments.
+fn patterns(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Vec<String>, Told> {
+    let items = reading.list(item)?;
+    every(&items, |item| Ok(reading.regex(item)?.to_owned()))
 }
 
 fn env(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<BTreeMap<String, String>, Told> {
@@ -205,4 +230,31 @@ fn host_paths(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Vec<String>,
         let help = "write it whole, `/opt/tool`, or from your home folder, `~/.cargo`";
         Err(reading.refuse_value(Code::BadPath, item, message, "not a host path", help))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_allowed_as_a_whole_or_not() {
+        let allows = |patterns: &[&str], arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            let patterns = patterns.iter().map(ToString::to_string).collect();
+            let source = CommandSource { arguments: patterns, ..CommandSource::default() };
+            source.refuses(&arguments).map(str::to_owned)
+        };
+        assert_eq!(allows(&[], &[]), None);
+        assert_eq!(allows(&[], &["x"]).as_deref(), Some("x"));
+        assert_eq!(allows(&["--test=[a-z]+", "-v|-q"], &["-q", "--test=smoke"]), None);
+        for argument in ["--test=a b", "x--test=a", "--test=", "-vq", "--test=a\nb", "-q\n", ""] {
+            assert_eq!(allows(&["--test=[a-z]+", "-v|-q"], &[argument]).as_deref(), Some(argument));
+        }
+    }
+
+    #[test]
+    fn a_definition_without_what_came_later_keeps_its_digest() {
+        let source = CommandSource { run: vec!["true".to_owned()], ..CommandSource::default() };
+        assert!(!serde_json::to_string(&source).unwrap().contains("arguments"));
+    }
 }

@@ -318,7 +318,29 @@ fn argument(
         }
         Shape::Digest => file_digest(reading, item),
         Shape::Command => Ok(Value::from(reading.id::<TaskId>(item)?.as_str())),
+        Shape::Arguments => several(reading, item, "[\"--release\"]", |reading, item| {
+            Ok(Value::from(reading.text(item)?))
+        }),
+        Shape::Outputs => several(reading, item, "[\"report.json\"]", |reading, item| {
+            Ok(Value::from(reading.literal(item)?.as_str()))
+        }),
     }
+}
+
+/// A list that is not empty.
+fn several(
+    reading: &mut Reading<'_>,
+    item: &Item<'_>,
+    example: &str,
+    one: impl Fn(&mut Reading<'_>, &Item<'_>) -> Result<Value, Told>,
+) -> Result<Value, Told> {
+    let items = reading.list(item)?;
+    if items.is_empty() {
+        let message = format!("{} is empty", item.name);
+        let help = format!("leave it out, or name something: `{example}`");
+        return Err(reading.refuse_value(Code::EmptyText, item, message, "nothing here", help));
+    }
+    Ok(every(&items, |item| one(reading, item))?.into_iter().collect())
 }
 
 /// A JSON pointer (RFC 6901).

@@ -38,6 +38,10 @@ pub(crate) enum Shape {
     Digest,
     /// The name of a command of `idumb.toml`.
     Command,
+    /// A list of texts, not empty: what is put behind the words of a command.
+    Arguments,
+    /// A list of paths, not empty: files that a command leaves behind.
+    Outputs,
 }
 
 /// An argument of a kind.
@@ -134,13 +138,23 @@ pub(crate) const CRITERIA: &[Kind] = &[
         args: &[must("path", Looked), may("min", Count(0)), may("max", Count(0))],
     },
     Kind { name: Criterion::JUDGED, args: &[must("text", Claim)] },
-    Kind { name: Criterion::COMMAND, args: &[must("name", Shape::Command), may("exit", Count(0))] },
+    Kind {
+        name: Criterion::COMMAND,
+        args: &[
+            must("name", Shape::Command),
+            may("exit", Count(0)),
+            may("arguments", Shape::Arguments),
+            may("outputs", Shape::Outputs),
+        ],
+    },
     Kind {
         name: Criterion::TESTS_PASS,
         args: &[
             must("name", Shape::Command),
             may("at_least", Count(1)),
             may("skipped_at_most", Count(0)),
+            may("arguments", Shape::Arguments),
+            may("outputs", Shape::Outputs),
         ],
     },
 ];

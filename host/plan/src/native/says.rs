@@ -14,6 +14,10 @@ pub(crate) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
     let text = |name: &str| short(args.get(name).and_then(Value::as_str).unwrap_or_default());
     let count = |name: &str| args.get(name).and_then(Value::as_u64);
     let path = text("path");
+    let arguments = args.get("arguments").and_then(Value::as_array);
+    let arguments: String = arguments
+        .map(|words| words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        .map_or(String::new(), |words| format!(" with {}", short(&words)));
     match kind {
         "exists" => format!("{path} is there"),
         "absent" => format!("{path} is not there"),
@@ -41,8 +45,8 @@ pub(crate) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
             (None, None) => format!("{path} has lines"),
         },
         Criterion::COMMAND => match count("exit") {
-            Some(exit @ 1..) => format!("command {} exits with {exit}", text("name")),
-            _ => format!("command {} succeeds", text("name")),
+            Some(exit @ 1..) => format!("command {}{arguments} exits with {exit}", text("name")),
+            _ => format!("command {}{arguments} succeeds", text("name")),
         },
         Criterion::TESTS_PASS => {
             let least = match count("at_least") {
@@ -51,7 +55,7 @@ pub(crate) fn sentence(kind: &str, args: &Map<String, Value>) -> String {
             };
             let skipped = count("skipped_at_most");
             let skipped = skipped.map_or(String::new(), |most| format!(", at most {most} skipped"));
-            format!("the tests of {} pass{least}{skipped}", text("name"))
+            format!("the tests of {}{arguments} pass{least}{skipped}", text("name"))
         }
         Criterion::JUDGED => {
             args.get("text").and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -102,6 +106,11 @@ mod tests {
             ("lines", json!({"path": "a", "min": 3, "max": 3}), "`a` has 3 lines"),
             ("command", json!({"name": "lint"}), "command `lint` succeeds"),
             ("command", json!({"name": "lint", "exit": 3}), "command `lint` exits with 3"),
+            (
+                "command",
+                json!({"name": "lint", "arguments": ["-q", "src"]}),
+                "command `lint` with `-q src` succeeds",
+            ),
             ("tests_pass", json!({"name": "t"}), "the tests of `t` pass"),
             (
                 "tests_pass",

@@ -295,6 +295,8 @@ fn shape(shape: Shape) -> Value {
         Shape::Format => word(FORMATS.iter().copied()),
         Shape::Digest => leaf::file_digest(),
         Shape::Command => leaf::id(),
+        Shape::Arguments => some(list(leaf::any_text())),
+        Shape::Outputs => some(list(leaf::literal())),
     }
 }
 
@@ -360,6 +362,10 @@ fn arg_words(kind: &Kind, arg: &Arg) -> &'static str {
             Shape::Looked => "The path, from the project's root.",
             Shape::Claim => "What must hold, in words.",
             Shape::Command => "A command of idumb.toml.",
+            Shape::Arguments => {
+                "What is put behind the command's words; its definition says what may be."
+            }
+            Shape::Outputs => "Files that it must leave; they are kept as evidence.",
             Shape::Patterns => "Patterns of paths, such as `tests/**`.",
             _ => "",
         },

@@ -118,6 +118,10 @@ fn commands() -> Value {
             words["prefixItems"] = json!([leaf::words()]);
             about(words, "The program and its arguments; no shell.")
         }
+        "arguments" => {
+            let patterns = list(leaf::sought());
+            about(patterns, "What further arguments may be: regular expressions for a whole one.")
+        }
         "dir" => about(leaf::path(), "Where it starts, from the project's root."),
         "env" => {
             let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
