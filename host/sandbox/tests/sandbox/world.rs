@@ -314,6 +314,7 @@ pub(crate) fn task(reads: &[&str], writes: &[&str], options: &[(&str, &str)]) ->
         reads: globs(reads),
         writes: globs(writes),
         artifacts: Vec::new(),
+        commands: Vec::new(),
         timeout: None,
         limits: Default::default(),
         retries: 0,
