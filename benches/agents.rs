@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use idumb_core::{Feedback, Grants, LogLine, PhaseId, ResourceLimits, Role, RunId, Task, Trouble};
 use idumb_overlay::{Base, Quota, WorkView};
 use idumb_sandbox::{
-    Agent, Broken, Cache, CallOptions, Context, Desk, Options, Question, Sandbox, Stop, Stopper,
+    Agent, Broken, Cache, CallOptions, Context, Desk, NoCommands, Options, Question, Sandbox, Stop,
+    Stopper,
 };
 use support::{generate, median, phase, run};
 
@@ -120,7 +121,8 @@ impl Caller {
     /// Whether the agent answered.
     fn call(&self, agent: &Agent, view: WorkView, task: &Task, stop: Stop) -> bool {
         let limits = ResourceLimits::default();
-        let options = CallOptions { stop, desk: Arc::new(Silent), limits };
+        let options =
+            CallOptions { stop, desk: Arc::new(Silent), commands: Arc::new(NoCommands), limits };
         let ended = self.runtime.block_on(agent.build(view, task, &self.context, options));
         // The built-in builder says that a task without steps is none: an answer as any other.
         matches!(ended.result, Ok(_) | Err(Broken::Trouble(Trouble::Failure(_))))

@@ -50,6 +50,7 @@ pub(crate) fn usual_limits() -> idumb_plan::Limits {
         log_lines: count(usual.log_lines),
         log_line: count(usual.log_line_bytes),
         questions: count(usual.questions),
+        commands: count(usual.commands),
         open_files: Some(files.open_files),
         files: Some(files.files),
         written: Some(files.bytes),

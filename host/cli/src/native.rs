@@ -287,12 +287,14 @@ impl Came {
         };
         let observed = Observed::Command {
             name: name.to_owned(),
+            arguments: Vec::new(),
             definition: self.definition,
             tree: self.tree,
             ended: how(self.ran.ended),
             exit,
             tests,
             walls: walls(&self.ran.level),
+            reused: false,
         };
         Evidence { id: self.id.clone(), observed }
     }

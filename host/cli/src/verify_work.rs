@@ -183,6 +183,7 @@ fn checked(
     let call = || CallOptions {
         stop: Stop::never(),
         desk: Arc::new(QuietDesk),
+        commands: Arc::new(idumb_sandbox::NoCommands),
         limits: ResourceLimits::default(),
     };
     let unavailable = |why: String| Fault::paused(why);

@@ -195,7 +195,8 @@ impl Workshop {
             messages: self.messages.clone(),
             notices: self.notices.clone(),
         });
-        CallOptions { stop: work.stop.clone(), desk, limits: work.task.limits }
+        let commands = Arc::new(idumb_sandbox::NoCommands);
+        CallOptions { stop: work.stop.clone(), desk, commands, limits: work.task.limits }
     }
 
     /// The agent, compiled; or why not, unless it is told to stop before.

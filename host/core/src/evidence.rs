@@ -70,6 +70,9 @@ pub enum Observed {
     Command {
         /// What the project calls it.
         name: String,
+        /// What an agent asked to have put behind the words of its definition.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arguments: Vec<String>,
         /// Of its definition.
         definition: Digest,
         /// Of the tree that it ran on: the change-set over the base.
@@ -82,6 +85,10 @@ pub enum Observed {
         tests: Option<TestCounts>,
         /// The walls that stood around it.
         walls: String,
+        /// Whether it was not run for this, but before: the same command, with the same arguments,
+        /// on the same tree.
+        #[serde(default, skip_serializing_if = "is_false")]
+        reused: bool,
     },
     /// The change-set of the candidate was listed.
     Changes {
@@ -306,6 +313,10 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
@@ -448,6 +459,20 @@ mod tests {
         let record: AccessRecord = serde_json::from_str(old).unwrap();
         assert_eq!(record, AccessRecord { writes: vec!["a".into()], ..AccessRecord::default() });
         assert_eq!(serde_json::to_string(&record).unwrap(), old, "it is written as it was");
+    }
+
+    /// Nobody could ask for a command then, and each was run for its criterion.
+    #[test]
+    fn a_command_of_an_older_journal_is_read() {
+        let digest = Digest::of(b"");
+        let old = format!(
+            r#"{{"kind":"command","name":"test","definition":"{digest}","tree":"{digest}",{}"#,
+            r#""ended":"exited with 0","exit":0,"tests":null,"walls":"all"}"#
+        );
+        let observed: Observed = serde_json::from_str(&old).unwrap();
+        let Observed::Command { arguments, reused, .. } = &observed else { panic!("{observed:?}") };
+        assert!(arguments.is_empty() && !reused);
+        assert_eq!(serde_json::to_string(&observed).unwrap(), old, "it is written as it was");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AccessRecord, CriterionId, Digest, Grants, PathGlob, PhaseId, ResourceLimits, TaskId};
+use crate::{
+    AccessRecord, CriterionId, Digest, Grants, PathGlob, PhaseId, ResourceLimits, Role, TaskId,
+};
 
 /// The tasks of one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ pub struct Task {
     pub writes: Vec<PathGlob>,
     /// Paths it promises to leave behind.
     pub artifacts: Vec<String>,
+    /// Native commands that its builder and its validator may ask for, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
     /// How long one attempt may take; `None`: the run's default.
     pub timeout: Option<Duration>,
     /// How much of the machine an attempt may use, less than the project allows.
@@ -195,6 +200,19 @@ impl Task {
         }
         Grants { reads, ..Grants::default() }
     }
+
+    /// The native commands that an agent of `role` may ask for on this task: a builder those that
+    /// the task lists, a validator also those of its criteria, and nobody else any.
+    pub fn commands_for(&self, role: Role) -> BTreeSet<&str> {
+        let listed = self.commands.iter().map(String::as_str);
+        match role {
+            Role::Builder => listed.collect(),
+            Role::Validator => {
+                listed.chain(self.accept.iter().filter_map(Criterion::command)).collect()
+            }
+            Role::Verifier | Role::IntegrationChecker => BTreeSet::new(),
+        }
+    }
 }
 
 impl Plan {
@@ -304,4 +322,42 @@ pub fn next_batch<'a>(ready: impl Iterator<Item = &'a Task>, size: usize) -> Vec
         }
     }
     batch.into_iter().map(|task| task.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_ask_for_which_command() {
+        let criterion = |kind: &str, name: &str| {
+            serde_json::json!({
+                "id": format!("t.{kind}"), "text": "", "kind": kind, "args": { "name": name },
+                "looks_at": [],
+            })
+        };
+        let task: Task = serde_json::from_value(serde_json::json!({
+            "id": "t", "title": "T", "description": "", "agent": "builder", "depends_on": [],
+            "reads": [], "writes": [], "artifacts": [], "commands": ["lint", "test"],
+            "timeout": null, "retries": 0, "steps": [], "options": {},
+            "accept": [
+                criterion("command", "build"), criterion("tests_pass", "test"),
+                criterion("exists", "not-a-command"),
+            ],
+        }))
+        .unwrap();
+        let table = [
+            (Role::Builder, vec!["lint", "test"]),
+            (Role::Validator, vec!["build", "lint", "test"]),
+            (Role::Verifier, vec![]),
+            (Role::IntegrationChecker, vec![]),
+        ];
+        for (role, expected) in table {
+            assert_eq!(Vec::from_iter(task.commands_for(role)), expected, "{role}");
+        }
+        let plain = serde_json::to_string(&Task { commands: Vec::new(), ..task }).unwrap();
+        assert!(!plain.contains("commands"), "it is written as it was: {plain}");
+        let again: Task = serde_json::from_str(&plain).unwrap();
+        assert!(again.commands.is_empty(), "and one that was written before is read");
+    }
 }

@@ -39,6 +39,9 @@ pub struct ResourceLimits {
     /// Questions that it asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub questions: Option<u64>,
+    /// Native commands that it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands: Option<u64>,
     /// Files open at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,

@@ -4,7 +4,8 @@
 //! the project's tree is written by [`integrate`] alone.
 //!
 //! A [`Base`] is the project. A [`WorkView`] is what a builder works in: what it writes stays in
-//! the attempt's upper, until [`WorkView::seal`] makes a change-set of it. A [`ReadView`] is what
+//! the attempt's upper, until [`WorkView::seal`] makes a change-set of it; what it would be by now
+//! is [`WorkView::changes_so_far`]. A [`ReadView`] is what
 //! everybody else looks through, at the base or at a candidate. Starting a view costs the same
 //! whatever the size of the tree, and sealing costs by what was touched.
 //!

@@ -1,9 +1,10 @@
-//! Sealing: freezing what an attempt did into a change-set.
+//! Sealing: what an attempt did as a change-set, at its end or on the way.
 //!
 //! Invariant: only what was touched is walked; both sides of a change are digests of bytes that
 //! were read, the before side as the attempt saw them; no path is in it that may not be written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
 use std::io;
 
 use idumb_core::{AccessRecord, Blobs, Change, ChangeSet, Digest, Entry, Seen};
@@ -11,6 +12,7 @@ use idumb_core::{AccessRecord, Blobs, Change, ChangeSet, Digest, Entry, Seen};
 use crate::base::{Kind, join};
 use crate::before::keep_before;
 use crate::file::{Body, FileNode};
+use crate::halt::Halt;
 use crate::node::{Child, Name, NodeId};
 use crate::ops::leads_inside;
 use crate::tree::{Before, ROOT, Tree};
@@ -72,22 +74,32 @@ impl WorkView {
         self.upper.freeze();
         let shared = &self.view.0;
         let tree = shared.lock();
-        let mut sealing = Sealing {
-            shared,
-            tree: &tree,
-            blobs,
-            before: BTreeMap::new(),
-            after: BTreeMap::new(),
-            files: HashMap::new(),
-            base_changed: BTreeSet::new(),
-        };
-        sealing.walk()?;
-        sealing.take_before()?;
-        let change_set = sealing.into_change_set()?;
+        let change_set = Sealing::new(shared, &tree, blobs, Halt::default()).change_set()?;
         keep_before(&change_set, &shared.base, blobs)?;
         let mut record = shared.record();
         record.writes = change_set.paths().map(str::to_owned).collect();
         Ok(Sealed { change_set, record })
+    }
+
+    /// What integrating the view as it is now would change: what sealing it now would give. The
+    /// view goes on. The content of the after sides is in `blobs` then; of the before sides,
+    /// nothing is kept.
+    ///
+    /// It takes as long as sealing does, and names in the view wait for it. Of a file that is
+    /// written meanwhile it has some state in between, whole in itself. It ends early as soon as
+    /// `over` says so, which is asked between pieces of what is read.
+    ///
+    /// # Errors
+    /// As [`SealError`] says, with [`FsError::Stopped`] as the source if it ended early.
+    pub fn changes_so_far(
+        &self,
+        blobs: &dyn Blobs,
+        over: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<ChangeSet, SealError> {
+        let halt = Halt::default();
+        halt.when(over);
+        let shared = &self.view.0;
+        Sealing::new(shared, &shared.lock(), blobs, halt).change_set()
     }
 }
 
@@ -110,16 +122,38 @@ struct Sealing<'a> {
     /// By node: a file with two names is read once.
     files: HashMap<u64, Entry>,
     base_changed: BTreeSet<String>,
+    /// Ends it early.
+    halt: Halt,
 }
 
 fn unreadable(path: &str) -> impl Fn(FsError) -> SealError {
     move |source| SealError::Unreadable { path: path.to_owned(), source }
 }
 
-impl Sealing<'_> {
+impl<'a> Sealing<'a> {
+    fn new(shared: &'a Shared, tree: &'a Tree, blobs: &'a dyn Blobs, halt: Halt) -> Self {
+        Self {
+            shared,
+            tree,
+            blobs,
+            before: BTreeMap::new(),
+            after: BTreeMap::new(),
+            files: HashMap::new(),
+            base_changed: BTreeSet::new(),
+            halt,
+        }
+    }
+
+    fn change_set(mut self) -> Result<ChangeSet, SealError> {
+        self.walk()?;
+        self.take_before()?;
+        self.into_change_set()
+    }
+
     fn walk(&mut self) -> Result<(), SealError> {
         let mut left = vec![(ROOT, String::new())];
         while let Some((id, path)) = left.pop() {
+            self.halt.check().map_err(unreadable(&path))?;
             let dir = self.tree.dir(id).map_err(unreadable(&path))?;
             for (name, Name { child, .. }) in &dir.names {
                 let path = join(&path, name);
@@ -193,26 +227,24 @@ impl Sealing<'_> {
             }
         }
         let base = &self.shared.base;
-        let (mut reader, executable) = file.reader(base).map_err(unreadable(path))?;
-        self.keep(&mut reader, executable, path)
+        let (reader, executable) = file.reader(base).map_err(unreadable(path))?;
+        self.keep(reader, executable, path)
     }
 
     fn hash_file(&self, file: &FileNode, path: &str) -> Result<Entry, SealError> {
         let (reader, executable) = file.reader(&self.shared.base).map_err(unreadable(path))?;
-        let (digest, size) =
-            Digest::of_reader(reader).map_err(FsError::from).map_err(unreadable(path))?;
+        let digested = Digest::of_reader(self.halt.reader(reader));
+        let (digest, size) = digested.map_err(FsError::from).map_err(unreadable(path))?;
         Ok(Entry::File { digest, size, executable })
     }
 
-    fn keep(
-        &self,
-        reader: &mut dyn io::Read,
-        executable: bool,
-        path: &str,
-    ) -> Result<Entry, SealError> {
-        let kept = self.blobs.keep(reader);
-        let (digest, size) =
-            kept.map_err(|source| SealError::NotKept { path: path.to_owned(), source })?;
+    fn keep(&self, file: File, executable: bool, path: &str) -> Result<Entry, SealError> {
+        let kept = self.blobs.keep(&mut self.halt.reader(file));
+        let (digest, size) = kept.map_err(|source| match self.halt.check() {
+            // The store tells of it in words of its own.
+            Err(over) => unreadable(path)(over),
+            Ok(()) => SealError::NotKept { path: path.to_owned(), source },
+        })?;
         Ok(Entry::File { digest, size, executable })
     }
 
@@ -250,8 +282,8 @@ impl Sealing<'_> {
         match kind {
             Kind::Dir => Ok(Entry::Dir),
             Kind::File => {
-                let (mut file, probe) = base.open_file(from).map_err(unreadable(from))?;
-                self.keep(&mut file, probe.executable, from)
+                let (file, probe) = base.open_file(from).map_err(unreadable(from))?;
+                self.keep(file, probe.executable, from)
             }
             Kind::Symlink => match base.read_link(from).map_err(unreadable(from))? {
                 Some(target) => Ok(Entry::Symlink { target }),
@@ -264,6 +296,7 @@ impl Sealing<'_> {
     /// Adds what was taken away and stands nowhere any more.
     fn take_before(&mut self) -> Result<(), SealError> {
         for (origin, before) in &self.tree.before {
+            self.halt.check().map_err(unreadable(origin))?;
             let stands = self.after.get(&**origin).is_some_and(|after| after.entry.is_none());
             if stands || self.before.contains_key(&**origin) {
                 continue;

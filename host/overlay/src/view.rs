@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use idumb_core::{AccessRecord, Blobs, Capability, ChangeSet, DenialReason, Grants};
+use idumb_core::{AccessRecord, Blobs, Capability, ChangeSet, DenialReason, Grants, Seen};
 
 use crate::base::{Base, Kind, Probe};
 use crate::gate::Gate;
@@ -188,6 +188,12 @@ impl ReadView {
     /// What was read and refused so far, sorted; what was written is not in it.
     pub fn record(&self) -> AccessRecord {
         self.0.record()
+    }
+
+    /// Records that everything may have been read: a native command ran on a copy of the tree, and
+    /// nobody sees what such a command opens.
+    pub fn note_all_read(&self) {
+        self.0.recorder.saw("", Seen::Tree);
     }
 
     /// Has operations that go on for long (copying and digesting large files, long listings) end

@@ -98,6 +98,7 @@ pub(crate) const FIELDS: &[(&str, Unit, Field)] = &[
     ("log_lines", Unit::Count, |limits| &mut limits.log_lines),
     ("log_line", Unit::Bytes, |limits| &mut limits.log_line),
     ("questions", Unit::Count, |limits| &mut limits.questions),
+    ("commands", Unit::Count, |limits| &mut limits.commands),
     ("open_files", Unit::Count, |limits| &mut limits.open_files),
     ("files", Unit::Count, |limits| &mut limits.files),
     ("written", Unit::Bytes, |limits| &mut limits.written),

@@ -238,6 +238,7 @@ fn the_documented_config_is_taken() {
         log_lines: Some(2000),
         log_line: Some(4096),
         questions: Some(100),
+        commands: Some(50),
         open_files: Some(1024),
         files: Some(100_000),
         written: Some(1 << 30),

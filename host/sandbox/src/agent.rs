@@ -18,7 +18,7 @@ use crate::engine::{export_name, whole};
 use crate::guest::{Candidate, Guest};
 use crate::seat::{Files, store};
 use crate::shares::Share;
-use crate::{Context, Desk, LimitBroken, Limits, Outcome, Stop, wire};
+use crate::{Commands, Context, Desk, LimitBroken, Limits, Outcome, Stop, wire};
 
 /// A component that was checked and compiled for a role.
 #[derive(Clone)]
@@ -39,6 +39,9 @@ pub struct CallOptions {
     pub stop: Stop,
     /// Where its words go.
     pub desk: Arc<dyn Desk>,
+    /// What answers where it asks for native commands; [`NoCommands`](crate::NoCommands) where it
+    /// may ask for none.
+    pub commands: Arc<dyn Commands>,
     /// Where it may use less than the sandbox allows.
     pub limits: ResourceLimits,
 }
@@ -164,7 +167,7 @@ impl Agent {
     {
         let limits = self.limits.narrowed(&options.limits);
         let call = options.stop.ends(files.view());
-        let guest = Guest::new(files, candidate, options.desk, limits);
+        let guest = Guest::new(files, candidate, (options.desk, options.commands), limits);
         let log = guest.log.clone();
         let mut store = store(self.pre.engine(), guest);
         // Beyond the store, whose memory is what it stands for.

@@ -7,7 +7,9 @@ use wasmtime::component::bindgen;
 
 use crate::guest::Guest;
 use crate::log::shorten;
-use crate::{Choice, LimitBroken, Question};
+use crate::native::Asker;
+use crate::seat::Files;
+use crate::{Choice, CommandRan, CommandRequest, LimitBroken, NotRun, Question, wire};
 
 bindgen!({
     inline: "
@@ -20,16 +22,18 @@ bindgen!({
             import idumb:agent/evidence@0.1.0;
             import idumb:agent/change-set@0.1.0;
             import idumb:agent/decisions@0.1.0;
+            import idumb:agent/commands@0.1.0;
         }
     ",
     path: "../../wit",
     imports: {
         "idumb:agent/decisions.ask": async | trappable,
+        "idumb:agent/commands.run": async | trappable,
         default: trappable,
     },
 });
 
-pub(crate) use idumb::agent::{change_set, decisions, evidence, report, types};
+pub(crate) use idumb::agent::{change_set, commands, decisions, evidence, report, types};
 
 /// The longest message of an agent that is kept, in bytes.
 const MESSAGE_BYTES: usize = 16 << 10;
@@ -67,7 +71,7 @@ impl report::Host for Guest {
 
 impl Guest {
     /// Records an observation under a new name.
-    fn record(&mut self, observed: Observed) -> wasmtime::Result<String> {
+    pub(crate) fn record(&mut self, observed: Observed) -> wasmtime::Result<String> {
         if self.evidence.len() >= self.limits.observations {
             let most = self.limits.observations;
             return Err(LimitBroken(format!("it made more than {most} observations")).into());
@@ -174,5 +178,77 @@ impl decisions::Host for Guest {
         let text = shorten(&question.text, MESSAGE_BYTES);
         let answer = self.desk.ask(Question { text, choices }).await;
         Ok(answer.ok_or(decisions::Refusal::Unattended))
+    }
+}
+
+impl commands::Host for Guest {
+    fn allowed(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.commands.allowed().into_iter().collect())
+    }
+
+    async fn run(
+        &mut self,
+        name: String,
+        arguments: Vec<String>,
+    ) -> wasmtime::Result<Result<commands::Ran, commands::Refusal>> {
+        if self.commands_asked >= self.limits.commands {
+            let most = self.limits.commands;
+            return Err(LimitBroken(format!("it asked for more than {most} commands")).into());
+        }
+        self.commands_asked += 1;
+        let allowed = self.commands.allowed();
+        let asker = || self.asker();
+        let request = match CommandRequest::of_agent(name, arguments, &allowed, asker) {
+            Ok(request) => request,
+            Err(refused) => return Ok(Err(self.refusal(refused))),
+        };
+        let (name, arguments) = (request.name.clone(), request.arguments.clone());
+        match self.commands.run(request).await {
+            Ok(ran) => {
+                self.project().note_all_read();
+                let id = self.record(observed(name, arguments, &ran))?;
+                Ok(Ok(wire::ran(id, ran)))
+            }
+            Err(not_run) => Ok(Err(self.refusal(not_run))),
+        }
+    }
+}
+
+impl Guest {
+    /// On whose files a command that it asks for is to run.
+    fn asker(&self) -> Asker {
+        match &self.seat.mounts[0].files {
+            Files::Work(view) => Asker::Builder(view.clone()),
+            Files::Read(_) => Asker::Validator(self.candidate.change_set.clone()),
+        }
+    }
+
+    /// What it is told of a command that was not run.
+    fn refusal(&self, not_run: NotRun) -> commands::Refusal {
+        let message = not_run.to_string();
+        let kind = match not_run {
+            NotRun::NotAllowed(_) => commands::RefusalKind::NotAllowed,
+            NotRun::Invalid(_) => commands::RefusalKind::Invalid,
+            NotRun::Unavailable(_) => commands::RefusalKind::Unavailable,
+            NotRun::Host(error) => {
+                self.seat.host_error.keep(error);
+                commands::RefusalKind::Unavailable
+            }
+        };
+        commands::Refusal { kind, message }
+    }
+}
+
+fn observed(name: String, arguments: Vec<String>, ran: &CommandRan) -> Observed {
+    Observed::Command {
+        name,
+        arguments,
+        definition: ran.definition,
+        tree: ran.tree,
+        ended: ran.ended.clone(),
+        exit: ran.exit,
+        tests: ran.tests,
+        walls: ran.walls.clone(),
+        reused: ran.reused,
     }
 }

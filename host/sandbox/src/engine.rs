@@ -291,8 +291,9 @@ pub(crate) fn export_name(role: Role) -> &'static str {
 /// The interfaces of the contract that a role may import.
 fn contract_imports(role: Role) -> &'static [&'static str] {
     match role {
-        Role::Builder => &["types", "report", "evidence", "decisions"],
-        Role::Validator | Role::Verifier | Role::IntegrationChecker => {
+        Role::Builder => &["types", "report", "evidence", "decisions", "commands"],
+        Role::Validator => &["types", "report", "evidence", "decisions", "change-set", "commands"],
+        Role::Verifier | Role::IntegrationChecker => {
             &["types", "report", "evidence", "decisions", "change-set"]
         }
     }
@@ -364,6 +365,9 @@ fn linker(engine: &Engine, role: Role) -> wasmtime::Result<Linker<Guest>> {
     contract::decisions::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
     if role != Role::Builder {
         contract::change_set::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
+    }
+    if matches!(role, Role::Builder | Role::Validator) {
+        contract::commands::add_to_linker::<Guest, HasSelf<Guest>>(l, |guest| guest)?;
     }
     Ok(linker)
 }

@@ -12,7 +12,7 @@ use wasmtime_wasi_io::IoView;
 
 use crate::log::{LogBook, Pipe, Source};
 use crate::seat::{Files, Mount, Seat, Seated};
-use crate::{Desk, Limits};
+use crate::{Commands, Desk, Limits};
 
 /// The candidate that a checking guest may ask about.
 #[derive(Clone, Default)]
@@ -41,6 +41,8 @@ pub(crate) struct Guest {
     pub(crate) log: LogBook,
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) questions: usize,
+    pub(crate) commands: Arc<dyn Commands>,
+    pub(crate) commands_asked: usize,
     pub(crate) limits: Limits,
 }
 
@@ -48,7 +50,7 @@ impl Guest {
     pub(crate) fn new(
         files: Files,
         candidate: Candidate,
-        desk: Arc<dyn Desk>,
+        (desk, commands): (Arc<dyn Desk>, Arc<dyn Commands>),
         limits: Limits,
     ) -> Self {
         let log = LogBook::new(&limits);
@@ -57,7 +59,17 @@ impl Guest {
         // An agent finds the project where it starts.
         let project = Mount { name: ".".to_owned(), files };
         let seat = Seat::new(vec![project], &limits, wasi);
-        Self { seat, candidate, evidence: Vec::new(), log, desk, questions: 0, limits }
+        Self {
+            seat,
+            candidate,
+            evidence: Vec::new(),
+            log,
+            desk,
+            questions: 0,
+            commands,
+            commands_asked: 0,
+            limits,
+        }
     }
 
     /// The project, as the agent sees it.

@@ -17,8 +17,13 @@ impl HostError {
     /// Keeps `error` if it is the host's own and the first one.
     pub(crate) fn note(&self, error: FsError) {
         if error.is_hosts() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+            self.keep(error.into());
         }
+    }
+
+    /// Keeps `error`, which is the host's own, if it is the first one.
+    pub(crate) fn keep(&self, error: io::Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     /// Keeps an error that making an instance ended with, if it is the system's and the first
@@ -28,7 +33,7 @@ impl HostError {
         let errno = cause.downcast_ref::<Errno>().map(|errno| io::Error::from(*errno));
         let number = || cause.downcast_ref::<io::Error>()?.raw_os_error();
         if let Some(error) = errno.or_else(|| number().map(io::Error::from_raw_os_error)) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.keep(error);
         }
     }
 

@@ -21,6 +21,7 @@ mod host_error;
 mod limiter;
 mod limits;
 mod log;
+mod native;
 mod seat;
 mod settings;
 mod shares;
@@ -41,6 +42,9 @@ pub use compile::{CompileLimits, Compiler, CompilerProcess, compile};
 pub use engine::{Options, Refused, Sandbox};
 pub use guest::Candidate;
 pub use limits::Limits;
+pub use native::{
+    CommandOutput, CommandRan, CommandRequest, Commands, NoCommands, NotRun, Running,
+};
 pub use seat::{Files, Mount};
 pub use stop::{Stop, Stopper};
 

@@ -30,6 +30,8 @@ pub struct Limits {
     pub random_bytes: u64,
     /// Questions that it may ask; at one more it is stopped.
     pub questions: usize,
+    /// Native commands that it may ask for; at one more it is stopped.
+    pub commands: usize,
     /// Observations that the host records for one attempt.
     pub observations: usize,
     /// Bytes of a component that are looked at, at most.
@@ -50,6 +52,7 @@ impl Default for Limits {
             log_line_bytes: 4096,
             random_bytes: 64 << 10,
             questions: 100,
+            commands: 50,
             observations: 100_000,
             component_bytes: 64 << 20,
         }
@@ -72,6 +75,7 @@ impl Limits {
             log_line_bytes: size(said.log_line, self.log_line_bytes),
             random_bytes: said.random.unwrap_or(self.random_bytes),
             questions: size(said.questions, self.questions),
+            commands: size(said.commands, self.commands),
             ..self
         }
     }
@@ -95,6 +99,7 @@ impl Limits {
             log_line_bytes: self.log_line_bytes.min(asked.log_line_bytes),
             random_bytes: self.random_bytes.min(asked.random_bytes),
             questions: self.questions.min(asked.questions),
+            commands: self.commands.min(asked.commands),
             ..self
         }
     }

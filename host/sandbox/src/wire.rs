@@ -5,13 +5,13 @@
 use std::collections::HashSet;
 
 use idumb_core::{
-    Criterion, CriterionId, EvidenceId, Failure, FailureKind, Finding, Link, Step, Task, Unmet,
-    Verdict,
+    Criterion, CriterionId, EvidenceId, Failure, FailureKind, Finding, Link, Step, Task,
+    TestCounts, Unmet, Verdict,
 };
 
-use crate::contract::types;
+use crate::contract::{commands, types};
 use crate::log::shorten;
-use crate::{Completed, Context, Outcome};
+use crate::{CommandOutput, CommandRan, Completed, Context, Outcome};
 
 const NOTE_BYTES: usize = 4096;
 const MAX_ITEMS: usize = 10_000;
@@ -151,4 +151,26 @@ pub(crate) fn findings(findings: Vec<types::Finding>) -> Vec<Finding> {
         })
     };
     findings.into_iter().take(MAX_ITEMS).filter_map(one).collect()
+}
+
+/// What an agent is told of a command that was run, as evidence `id`.
+pub(crate) fn ran(id: String, ran: CommandRan) -> commands::Ran {
+    let output = |output: CommandOutput| {
+        let (beginning, left_out, end) = output.told();
+        commands::Output { beginning, left_out, end }
+    };
+    commands::Ran {
+        id,
+        exit: ran.exit,
+        ended: ran.ended,
+        tests: ran.tests.map(|TestCounts { passed, failed, skipped }| commands::TestCounts {
+            passed,
+            failed,
+            skipped,
+        }),
+        stdout: output(ran.stdout),
+        stderr: output(ran.stderr),
+        tree: ran.tree.to_string(),
+        reused: ran.reused,
+    }
 }

@@ -29,6 +29,7 @@ pub mod builder {
             "idumb:agent/report@0.1.0": super::validator::idumb::agent::report,
             "idumb:agent/evidence@0.1.0": super::validator::idumb::agent::evidence,
             "idumb:agent/decisions@0.1.0": super::validator::idumb::agent::decisions,
+            "idumb:agent/commands@0.1.0": super::validator::idumb::agent::commands,
         },
     });
 }

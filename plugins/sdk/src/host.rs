@@ -137,3 +137,49 @@ pub mod decisions {
         if super::HOSTED { super::wit::decisions::ask(&question) } else { Err(Refusal::Unattended) }
     }
 }
+
+/// Have native commands of the project run: its tests, its compiler.
+///
+/// For builders and validators only: the worlds of the other roles do not import it, and a
+/// verifier that calls it does not become a component.
+///
+/// ```no_run
+/// # fn f() -> Result<(), idumb_agent::Failure> {
+/// use idumb_agent::commands;
+/// let ran = commands::run("test", &["--quiet"])?;
+/// if !ran.succeeded() {
+///     let told = ran.stderr.text();
+///     return Err(idumb_agent::Failure::other(format!("the tests {}: {told}", ran.ended)));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub mod commands {
+    pub use super::wit::commands::{Output, Ran, Refusal, RefusalKind, TestCounts};
+
+    /// The names that this agent may ask for, in order; none is usual.
+    ///
+    /// Outside of a component, as in your unit tests, there are none.
+    pub fn allowed() -> Vec<String> {
+        if super::HOSTED { super::wit::commands::allowed() } else { Vec::new() }
+    }
+
+    /// Runs the command `name`, with `arguments` behind the words of its definition, and waits
+    /// for it. It runs on a copy: for a builder, of the project with all that it has written so
+    /// far; for a validator, of what it checks. What the command writes is in no view.
+    ///
+    /// A finding can name the run as evidence: take [`Ran::id`].
+    ///
+    /// # Errors
+    /// Why nothing came of it; a command that ran and failed is no error. It turns into a
+    /// [`Failure`](crate::Failure) with `?`. Outside of a component it is
+    /// [`RefusalKind::Unavailable`].
+    pub fn run(name: &str, arguments: &[&str]) -> Result<Ran, Refusal> {
+        if super::HOSTED {
+            let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+            super::wit::commands::run(name, &arguments)
+        } else {
+            Err(Refusal { kind: RefusalKind::Unavailable, message: super::NO_HOST.to_owned() })
+        }
+    }
+}

@@ -85,7 +85,7 @@
 //! # A checking agent
 //!
 //! A finding rests on what the host observed: take the id from [`evidence::observe`] or
-//! [`change_set::changes`]. The host rejects a `pass` without one. Give exactly one
+//! [`change_set::changes`], or from a command that was run ([`commands::run`]). The host rejects a `pass` without one. Give exactly one
 //! finding for each criterion, and answer [`Verdict::Inconclusive`] to a kind you do not know.
 //!
 //! ```no_run
@@ -137,7 +137,7 @@ pub use bindings::validator::idumb::agent::types::{
     Artifact, Completion, Context, Criterion, EvidenceRef, Failure, FailureKind, Finding, Link,
     Outcome, Param, Step, Task, Verdict,
 };
-pub use host::{change_set, decisions, evidence, log, progress};
+pub use host::{change_set, commands, decisions, evidence, log, progress};
 
 /// Carries out a task in a copy-on-write view of the project. Exported with [`builder!`].
 pub trait Builder {

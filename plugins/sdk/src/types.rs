@@ -5,6 +5,7 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::commands::{self, Output, Ran, RefusalKind};
 use crate::decisions::Refusal;
 use crate::{
     Completion, Context, Criterion, EvidenceRef, Failure, FailureKind, Finding, Outcome, Param,
@@ -240,6 +241,36 @@ impl From<Refusal> for Failure {
     }
 }
 
+/// A command that this agent may not ask for becomes `denied`, wrong arguments `invalid`, and one
+/// that cannot be run here `other`.
+impl From<commands::Refusal> for Failure {
+    fn from(refusal: commands::Refusal) -> Self {
+        let kind = match refusal.kind {
+            RefusalKind::NotAllowed => FailureKind::Denied,
+            RefusalKind::Invalid => FailureKind::Invalid,
+            RefusalKind::Unavailable => FailureKind::Other,
+        };
+        Self::new(kind, refusal.message)
+    }
+}
+
+impl Ran {
+    /// Whether it exited by itself, with status 0.
+    pub fn succeeded(&self) -> bool {
+        self.exit == Some(0)
+    }
+}
+
+impl Output {
+    /// The text, with a line in the middle that says how much is missing, if something is.
+    pub fn text(&self) -> String {
+        match self.left_out {
+            0 => format!("{}{}", self.beginning, self.end),
+            bytes => format!("{}\n… {bytes} bytes are missing …\n{}", self.beginning, self.end),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,10 +318,29 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_was_refused_is_a_failure() {
+        let failure = |kind| Failure::from(commands::Refusal { kind, message: "why".into() });
+        assert_eq!(failure(RefusalKind::NotAllowed), Failure::denied("why"));
+        assert_eq!(failure(RefusalKind::Invalid), Failure::invalid("why"));
+        assert_eq!(failure(RefusalKind::Unavailable), Failure::other("why"));
+    }
+
+    #[test]
+    fn an_output_says_what_is_missing() {
+        let output = |left_out| Output { beginning: "a".into(), left_out, end: "z".into() };
+        assert_eq!(output(0).text(), "az");
+        assert_eq!(output(3).text(), "a\n… 3 bytes are missing …\nz");
+    }
+
+    #[test]
     fn without_a_host_nothing_is_answered() {
         assert!(crate::evidence::observe("a").unwrap_err().contains("no host"));
         assert!(crate::change_set::diff("a").is_err());
         assert_eq!(crate::decisions::ask("?", [("y", "yes")]), Err(Refusal::Unattended));
+        assert_eq!(crate::commands::allowed(), [""; 0]);
+        let refusal = crate::commands::run("test", &[]).unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Unavailable);
+        assert!(refusal.message.contains("no host"), "{refusal:?}");
         crate::log::info("goes nowhere");
         crate::progress(1, 2, "goes nowhere");
     }

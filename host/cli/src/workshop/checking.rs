@@ -88,6 +88,7 @@ impl Workshop {
         let options = CallOptions {
             stop: stop.clone(),
             desk: Arc::new(QuietDesk),
+            commands: Arc::new(idumb_sandbox::NoCommands),
             limits: ResourceLimits::default(),
         };
         let name = self.roster.holder(role);

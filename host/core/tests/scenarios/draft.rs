@@ -20,6 +20,7 @@ pub(crate) fn task(name: &str) -> Task {
         reads: Vec::new(),
         writes: vec![format!("{name}.txt").parse().unwrap()],
         artifacts: Vec::new(),
+        commands: Vec::new(),
         timeout: None,
         limits: Default::default(),
         retries: 0,

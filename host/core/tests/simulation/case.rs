@@ -240,6 +240,7 @@ fn task(rng: &mut Rng, number: usize, before: &[Task]) -> Task {
         reads: Vec::new(),
         writes: writes.iter().map(|text| glob(text)).collect(),
         artifacts: Vec::new(),
+        commands: Vec::new(),
         timeout: rng.chance(20).then(|| Duration::from_millis(700)),
         limits: Default::default(),
         retries: rng.below(4) as u32,

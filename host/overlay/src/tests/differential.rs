@@ -414,6 +414,56 @@ fn compare(ops: &[Chosen], openat2: bool) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A view after the first operations, in a project of its own.
+fn worked(ops: &[Chosen], at: Option<usize>) -> (Project, WorkView, Option<Attempted>) {
+    let project = Project::in_memory(FILES);
+    let other = Project::in_memory(FILES);
+    let view = project.work(&[], &["**"]);
+    let root = fs::File::open(other.root()).unwrap();
+    let dirs = vec![(view.root(), OwnedFd::from(root))];
+    let mut pair = Pair { view: view.clone(), files: Vec::new(), dirs };
+    let mut then = None;
+    for (step, chosen) in ops.iter().enumerate() {
+        if at == Some(step) {
+            then = Some(so_far(&project, &view));
+        }
+        pair.apply(chosen);
+    }
+    if at == Some(ops.len()) {
+        then = Some(so_far(&project, &view));
+    }
+    (project, view, then)
+}
+
+/// What it would change, or why not.
+type Attempted = Result<ChangeSet, String>;
+
+fn so_far(project: &Project, view: &WorkView) -> Attempted {
+    view.changes_so_far(&*project.store, || false).map_err(|error| error.to_string())
+}
+
+fn sealed(project: &Project, view: WorkView) -> Attempted {
+    view.seal(&*project.store).map(|it| it.change_set).map_err(|error| error.to_string())
+}
+
+/// Asked on the way, it says what sealing then would have said; and asking changes nothing.
+fn compare_on_the_way(ops: &[Chosen], at: usize) -> Result<(), TestCaseError> {
+    let (asked, view, then) = worked(ops, Some(at));
+    let (short, stopped_there, _) = worked(&ops[..at], None);
+    let then = then.expect("it was asked");
+    prop_assert_eq!(&then, &sealed(&short, stopped_there), "after {} operations", at);
+    if let Ok(change_set) = then {
+        let blobs: Arc<dyn Blobs> = Arc::clone(&asked.store) as Arc<dyn Blobs>;
+        let everything = grants(&["**"], &[]);
+        let candidate = ReadView::of_candidate(&asked.base(), &change_set, blobs, everything);
+        short.integrate(&change_set).unwrap();
+        prop_assert_eq!(tree_in(&candidate.unwrap()), short.tree(), "the candidate then");
+    }
+    let (never_asked, other, _) = worked(ops, None);
+    prop_assert_eq!(sealed(&asked, view), sealed(&never_asked, other), "at the end");
+    Ok(())
+}
+
 // PROPTEST_CASES=100000 for a long run.
 proptest! {
     #![proptest_config(ProptestConfig {
@@ -427,5 +477,13 @@ proptest! {
         openat2: bool,
     ) {
         compare(&ops, openat2)?;
+    }
+
+    #[test]
+    fn what_changed_so_far_is_what_sealing_then_gives(
+        ops in vec((op(), any::<prop::sample::Index>()), 1..40),
+        at: prop::sample::Index,
+    ) {
+        compare_on_the_way(&ops, at.index(ops.len() + 1))?;
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::SealError;
 
 /// Far more than is copied between two questions.
 const LARGE: u64 = 64 << 20;
@@ -50,4 +51,27 @@ fn a_long_listing_ends() {
         fs::write(project.at(&number.to_string()), "").unwrap();
     }
     assert!(matches!(view.read_dir(view.root()), Err(FsError::Stopped)));
+}
+
+#[test]
+fn what_changed_so_far_ends_at_a_large_file_and_the_view_goes_on() {
+    let project = Project::in_memory(&[("moved/small", "s")]);
+    let view = project.work(&[], &["**"]);
+    let written = file(view.open(view.root(), "large", true, CREATE).unwrap());
+    written.set_len(LARGE).unwrap();
+    view.rename(view.root(), "moved", view.root(), "there").unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    for questions in [0, 3, 10] {
+        let count = Arc::clone(&asked);
+        asked.store(0, Ordering::Relaxed);
+        let over = move || count.fetch_add(1, Ordering::Relaxed) >= questions;
+        let ended = view.changes_so_far(&*project.store, over).unwrap_err();
+        let stopped = matches!(ended, SealError::Unreadable { source: FsError::Stopped, .. });
+        assert!(stopped, "after {questions}: {ended}");
+        // The store is told, and then it is asked whether that was why.
+        assert!(asked.load(Ordering::Relaxed) <= questions + 2, "it was read on");
+    }
+    written.write_at(b"!", 0).unwrap();
+    let changes = view.changes_so_far(&*project.store, || false).unwrap();
+    assert_eq!(changes, project.seal(view).change_set);
 }

@@ -265,3 +265,62 @@ fn content_that_is_moved_is_kept_even_if_it_was_written_back() {
     let expected = [("b", "- b"), ("linked", "- b"), ("moved", "- a")];
     assert_eq!(project.tree(), expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
 }
+
+#[test]
+fn what_changed_so_far_leaves_the_view_to_go_on() {
+    let project = Project::new(&[("a", "a"), ("b", "b"), ("d/x", "x"), ("d/y", "y")]);
+    let view = project.work(&[], &["**"]);
+    let root = view.root();
+    let open = file(view.open(root, "new", true, CREATE).unwrap());
+    open.write_at(b"written, not closed", 0).unwrap();
+    write(&view, "a", "first").unwrap();
+    view.rename(root, "d", root, "e").unwrap();
+    view.unlink(root, "b").unwrap();
+    let first = view.changes_so_far(&*project.store, || false).unwrap();
+    let after = |changes: &ChangeSet, path: &str| {
+        changes.changes.iter().find(|change| change.path == path).map(|change| change.after.clone())
+    };
+    assert_eq!(
+        first.paths().collect::<Vec<_>>(),
+        "a b d d/x d/y e e/x e/y new".split(' ').collect::<Vec<_>>()
+    );
+    assert_eq!(after(&first, "new"), Some(entry("written, not closed")));
+    assert_eq!(after(&first, "a"), Some(entry("first")));
+    let mut kept = String::new();
+    project.store.open(Digest::of(b"first")).unwrap().read_to_string(&mut kept).unwrap();
+    assert_eq!(kept, "first", "its content is kept");
+
+    open.append(b", and more").unwrap();
+    write(&view, "a", "a").unwrap();
+    write(&view, "b", "second").unwrap();
+    view.rename(root, "e", root, "d").unwrap();
+    let sealed = project.seal(view).change_set;
+    assert_eq!(sealed.paths().collect::<Vec<_>>(), ["b", "new"]);
+    assert_eq!(after(&sealed, "b"), Some(entry("second")));
+    assert_eq!(after(&sealed, "new"), Some(entry("written, not closed, and more")));
+    assert_eq!(after(&first, "a"), Some(entry("first")), "what was said then stays");
+}
+
+/// The walls of sealing stand on the way too.
+#[test]
+fn what_changed_so_far_is_refused_as_sealing_is() {
+    let project = Project::new(&[("a", "a")]);
+    let view = project.work(&[], &["**"]);
+    read(&view, "a").unwrap();
+    fs::write(project.at("a"), "somebody else's").unwrap();
+    write(&view, "a", "mine").unwrap();
+    let so_far = view.changes_so_far(&*project.store, || false).unwrap_err();
+    assert!(matches!(so_far, SealError::BaseChanged(_)), "{so_far}");
+    assert_eq!(so_far.to_string(), view.seal(&*project.store).unwrap_err().to_string());
+}
+
+#[test]
+fn after_a_command_everything_counts_as_read() {
+    let project = Project::new(&[("a", "a")]);
+    let view = project.reading(&["**"]);
+    names(&view, ".");
+    view.note_all_read();
+    let record = view.record();
+    let changed = std::collections::BTreeSet::from(["deep/down"]);
+    assert_eq!(record.stale_read(&changed), Some(("", "deep/down")), "{record:?}");
+}

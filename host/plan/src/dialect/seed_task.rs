@@ -74,6 +74,7 @@ impl OneTask<'_> {
             reads: Vec::new(),
             writes: writes?,
             artifacts: Vec::new(),
+            commands: Vec::new(),
             timeout: None,
             limits: ResourceLimits::default(),
             retries: 0,

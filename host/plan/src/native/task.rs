@@ -28,6 +28,7 @@ pub(crate) const KEYS: &[&str] = &[
     "reads",
     "writes",
     "artifacts",
+    "commands",
     "timeout",
     "limits",
     "retries",
@@ -129,6 +130,7 @@ fn rest(
         _ => None,
     };
     let artifacts = artifacts(reading, table, grants.as_ref());
+    let commands = commands(reading, table);
     let timeout = table.get("timeout").map(|item| reading.duration(&item)).transpose();
     let limits = reading.section(table, "limits", "`limits`", task_limits);
     let retries = table.get("retries").map(|item| reading.small_number(&item, 0..=MOST_RETRIES));
@@ -146,6 +148,7 @@ fn rest(
         reads: reads?.unwrap_or_default(),
         writes: writes?.unwrap_or_default(),
         artifacts: artifacts?,
+        commands: commands?,
         timeout: timeout?,
         limits: limits?,
         retries: retries.transpose()?.unwrap_or_default(),
@@ -225,6 +228,22 @@ fn artifacts(
         let path = reading.path(item)?;
         reading.within(item, path, Capability::Write, grants)?;
         Ok(path.to_owned())
+    })
+}
+
+/// The commands of `idumb.toml` that the task's agents may ask for; whether they are defined is
+/// not for the plan to say.
+fn commands(reading: &mut Reading<'_>, table: &Table<'_>) -> Result<Vec<String>, Told> {
+    let Some(item) = table.get("commands") else {
+        return Ok(Vec::new());
+    };
+    let items = reading.list(&item)?;
+    let mut named = Names::new("command");
+    every(&items, |item| {
+        // A command's name has the same letters as a task's id.
+        let name: TaskId = reading.id(item)?;
+        named.once(reading, Code::GivenTwice, name.as_str(), &item.span)?;
+        Ok(name.to_string())
     })
 }
 

@@ -183,6 +183,8 @@ struct WrittenTask<'a> {
     writes: Vec<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     artifacts: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    commands: &'a [String],
     #[serde(skip_serializing_if = "none")]
     timeout: Option<String>,
     #[serde(skip_serializing_if = "none")]
@@ -211,6 +213,7 @@ impl<'a> WrittenTask<'a> {
             reads: task.reads.iter().map(|glob| glob.as_str()).collect(),
             writes: task.writes.iter().map(|glob| glob.as_str()).collect(),
             artifacts: &task.artifacts,
+            commands: &task.commands,
             timeout: task.timeout.map(time),
             retries: task.retries,
             checkpoint: task.checkpoint.map(|checkpoint| match checkpoint.at {

@@ -308,6 +308,7 @@ fn task(wanted: &Wanted<'_>, words: &template::Words, id: &TaskId, touched: &Tou
         reads: touched.reads.clone(),
         writes: touched.writes.clone(),
         artifacts: Vec::new(),
+        commands: Vec::new(),
         timeout: None,
         limits: idumb_core::ResourceLimits::default(),
         retries: 0,

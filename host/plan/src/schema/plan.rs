@@ -87,6 +87,10 @@ fn task_property(key: &str) -> Value {
         "artifacts" => {
             about(list(leaf::path()), "Promised files: one more criterion each, that it exists.")
         }
+        "commands" => about(
+            distinct(leaf::id()),
+            "Commands of idumb.toml that its builder and its validator may ask for.",
+        ),
         "timeout" => about(leaf::time(), "Of one attempt, such as `2m`; default: --timeout, 10m."),
         "limits" => about(
             closed_map(limits(), &[]),
@@ -150,6 +154,7 @@ fn limit_words(key: &str) -> &'static str {
         "open_files" => "Files open at once.",
         "handles" => "Open files, directories, streams and pollables at once.",
         "questions" => "Questions that a call may ask.",
+        "commands" => "Native commands that a call may ask for.",
         "log_lines" => "Lines of an attempt's log; what comes after is dropped, and said so.",
         "log_line" => "Of one line of the log; the rest is cut off, and said so.",
         "host_call" => "What an agent may hand over in one call of the host, or in its answer.",

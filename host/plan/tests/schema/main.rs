@@ -182,6 +182,7 @@ const EXPRESSED: &[(&str, &[&str])] = &[
             "bad-pattern",
             "bad-pointer",
             "checkpoint",
+            "commands",
             "duplicate-dependency",
             "empty",
             "empty-text",

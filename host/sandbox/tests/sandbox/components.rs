@@ -115,7 +115,7 @@ fn an_unknown_import() {
         assert!(matches!(refused, Refused::Import { .. }), "{text}");
         assert!(text.contains(import), "{text}");
         assert!(
-            text.contains("it gets idumb:agent/{types, report, evidence, decisions}@0.1"),
+            text.contains("it gets idumb:agent/{types, report, evidence, decisions, commands}@0.1"),
             "{text}"
         );
     }
@@ -126,6 +126,23 @@ fn a_builder_that_wants_to_see_candidates() {
     let bytes = component(r#"(component (import "idumb:agent/change-set@0.1.0" (instance)))"#);
     let refused = refused(Role::Builder, &bytes);
     assert!(matches!(refused, Refused::Import { .. }), "{refused}");
+}
+
+#[test]
+fn a_checker_of_the_whole_phase_that_wants_to_run_commands() {
+    let import = "idumb:agent/commands@0.1.0";
+    let bytes = component(&format!(r#"(component (import "{import}" (instance)))"#));
+    for role in [Role::Verifier, Role::IntegrationChecker] {
+        let refused = refused(role, &bytes);
+        let text = refused.to_string();
+        assert!(matches!(refused, Refused::Import { .. }), "{text}");
+        assert!(text.contains(&format!("it imports `{import}`, which role {role} does not")));
+    }
+    for role in [Role::Builder, Role::Validator] {
+        // It may import it; what it lacks is its function.
+        let refused = refused(role, &bytes);
+        assert!(matches!(refused, Refused::Export { .. }), "{refused}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod alone;
 mod built_in;
 mod caching;
 mod checking;
+mod commands;
 mod components;
 mod crowds;
 mod exhausting;
@@ -36,6 +37,7 @@ mod complete {
 
     mod builder {
         mod tests {
+            pub(super) use crate::commands::*;
             pub(super) use crate::exhausting::*;
             pub(super) use crate::files::*;
             pub(super) use crate::handles::*;
@@ -49,6 +51,7 @@ mod complete {
     mod validator {
         mod tests {
             pub(super) use crate::checking::*;
+            pub(super) use crate::commands::*;
         }
         crate::for_each_validator_behaviour!(assert_test_exists);
     }

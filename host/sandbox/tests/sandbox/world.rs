@@ -18,8 +18,8 @@ use idumb_core::{
 };
 use idumb_overlay::{Base, Quota, ReadView, WorkView};
 use idumb_sandbox::{
-    Agent, Broken, CallOptions, Candidate, Context, Desk, Ended, Limits, Outcome, Question,
-    Sandbox, Stop, Stopper,
+    Agent, Broken, CallOptions, Candidate, Commands, Context, Desk, Ended, Limits, NoCommands,
+    Outcome, Question, Sandbox, Stop, Stopper,
 };
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -63,6 +63,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
 pub(crate) struct World {
     folder: TempDir,
     pub(crate) desk: Arc<TestDesk>,
+    pub(crate) commands: Arc<dyn Commands>,
     pub(crate) quota: Quota,
     pub(crate) limits: ResourceLimits,
     stop: (Stopper, Stop),
@@ -87,6 +88,7 @@ impl World {
         let world = Self {
             folder,
             desk: Arc::default(),
+            commands: Arc::new(NoCommands),
             quota: Quota::default(),
             limits: ResourceLimits::default(),
             stop: Stop::new(),
@@ -117,6 +119,11 @@ impl World {
         self
     }
 
+    /// What stops its calls.
+    pub(crate) fn stopper(&self) -> Stopper {
+        self.stop.0.clone()
+    }
+
     pub(crate) fn project(&self) -> PathBuf {
         self.folder.path().join("project")
     }
@@ -134,7 +141,12 @@ impl World {
 
     fn options(&self) -> CallOptions {
         let desk: Arc<dyn Desk> = self.desk.clone();
-        CallOptions { stop: self.stop.1.clone(), desk, limits: self.limits }
+        CallOptions {
+            stop: self.stop.1.clone(),
+            desk,
+            commands: self.commands.clone(),
+            limits: self.limits,
+        }
     }
 
     fn run<T>(&self, call: impl Future<Output = T>) -> T {
@@ -314,6 +326,7 @@ pub(crate) fn task(reads: &[&str], writes: &[&str], options: &[(&str, &str)]) ->
         reads: globs(reads),
         writes: globs(writes),
         artifacts: Vec::new(),
+        commands: Vec::new(),
         timeout: None,
         limits: Default::default(),
         retries: 0,

@@ -5,6 +5,7 @@
 
 #[macro_use]
 mod list;
+mod commands;
 mod exhausting;
 mod files;
 mod handles;
@@ -33,7 +34,7 @@ idumb_agent::builder!(Misbehaving);
 macro_rules! dispatch {
     ($($name:ident)*) => {
         fn behave(task: &Task, context: &Context) -> Answer {
-            use {exhausting::*, files::*, handles::*, numbers::*, people::*, words::*};
+            use {commands::*, exhausting::*, files::*, handles::*, numbers::*, people::*, words::*};
             match option(task, "do")? {
                 $(stringify!($name) => $name(task, context),)*
                 other => Err(Failure::unsupported(format!("there is no behaviour `{other}`"))),

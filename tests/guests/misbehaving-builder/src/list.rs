@@ -58,6 +58,9 @@ macro_rules! for_each_builder_behaviour {
             learn
             wait_for_other
             say_and_look
+            ask_for_commands
+            many_commands
+            huge_arguments
         }
     };
 }

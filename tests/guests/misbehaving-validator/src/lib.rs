@@ -8,7 +8,7 @@ mod list;
 
 use std::fs;
 
-use idumb_agent::{Context, Failure, Finding, Task, Validator, evidence};
+use idumb_agent::{Context, Failure, Finding, Task, Validator, commands, evidence};
 
 struct Misbehaving;
 
@@ -166,4 +166,14 @@ fn never_answer(_: &Task) -> Answer {
     loop {
         std::hint::black_box(());
     }
+}
+
+/// Passes on what came of the command `ask`, whatever that is.
+fn rest_on_a_command(task: &Task) -> Answer {
+    let ran = commands::run(option(task, "ask")?, &["--all"])?;
+    let mut findings = passes(task, || Ok(vec![ran.id.clone()]))?;
+    for finding in &mut findings {
+        finding.note = format!("{}, {}", ran.ended, commands::allowed().join(" "));
+    }
+    Ok(findings)
 }

@@ -21,6 +21,7 @@ macro_rules! for_each_validator_behaviour {
             find_under_long_names
             crash
             never_answer
+            rest_on_a_command
         }
     };
 }

@@ -112,6 +112,7 @@ pub(super) fn build(
             reads,
             writes: draft.work.writes.clone(),
             artifacts: Vec::new(),
+            commands: Vec::new(),
             timeout: None,
             limits: ResourceLimits::default(),
             retries: 0,
