@@ -155,8 +155,11 @@ fn answer(effect: &Effect) -> Option<Input> {
                 evidence: vec![id.clone()],
                 note: String::new(),
             };
-            let examination =
-                Examination { findings: vec![finding], evidence: vec![Evidence { id, observed }] };
+            let examination = Examination {
+                findings: vec![finding],
+                evidence: vec![Evidence { id, observed }],
+                ..Examination::default()
+            };
             let result = Ok((examination, AccessRecord::default()));
             let (task, epoch, change_set) = (task.clone(), *epoch, *change_set);
             Some(Input::Validated { task, epoch, change_set, result })

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every flag is documented here, and nowhere does a flag mean two things.
 
+mod confinement;
 mod grants;
 mod output;
 mod plan_phase;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use idumb_core::{Attempt, Mode, RunId};
 
+use confinement::ConfinementArgs;
 pub(crate) use grants::{GrantArgs, GrantsCommand, Revoke};
 pub(crate) use output::{Format, Output};
 pub(crate) use plan_phase::PlanPhase;
@@ -244,6 +246,9 @@ pub(crate) struct ExecutePhase {
     pub(crate) scratch: Option<Option<PathBuf>>,
 
     #[command(flatten)]
+    pub(crate) confinement: ConfinementArgs,
+
+    #[command(flatten)]
     pub(crate) output: Output,
 }
 
@@ -285,6 +290,9 @@ pub(crate) struct VerifyWork {
 
     #[command(flatten)]
     pub(crate) grants: GrantArgs,
+
+    #[command(flatten)]
+    pub(crate) confinement: ConfinementArgs,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -202,7 +202,7 @@ fn unconsented(
         established,
         flags: &[],
         roles: &Role::ALL,
-        commands: native::used(plan, &project.config),
+        commands: native::used(plan, established, &project.config),
     };
     let open = asking.standings()?.into_iter().filter(|standing| standing.needs);
     let finding = |standing: Standing| {

@@ -52,7 +52,7 @@ pub(crate) fn show(project: &Project, args: &ExecutePhase, settings: &Settings) 
         established: &established,
         flags: &args.grants.grant,
         roles: &Role::ALL,
-        commands: native::used(&plan, &project.config),
+        commands: native::used(&plan, &established, &project.config),
     }
     .standings()?;
     let shown = Shown { plan: &plan, roster: &roster, standings: &standings, settings };

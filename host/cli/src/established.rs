@@ -3,17 +3,23 @@
 //! Invariant: taken from the plans that the journal recorded when those phases were
 //! completed, never from files that were edited since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use idumb_core::{Criterion, CriterionId, Grants, Link, PathGlob, Plan, Prerequisite, RunId};
+use idumb_core::{
+    Criterion, CriterionId, Grants, Link, PathGlob, PhaseId, Plan, Prerequisite, RunId, TaskId,
+};
 use idumb_journal::{Journal, RunRow};
 
 /// The criteria that completed phases established.
 #[derive(Debug, Default)]
 pub(crate) struct Established {
-    /// By a name that is unique over all phases.
+    /// Those that agents check, by a name that is unique over all phases.
     pub(crate) criteria: Vec<Criterion>,
+    /// Those that native commands show, by such a name.
+    pub(crate) commands: Vec<Criterion>,
+    /// Whose each is.
+    whose: BTreeMap<CriterionId, (PhaseId, TaskId)>,
     completed: Vec<RunRow>,
 }
 
@@ -29,17 +35,36 @@ impl Established {
             plans.iter().chain([current]).flat_map(|plan| &plan.supersedes).collect();
         let mut taken: BTreeSet<CriterionId> =
             current.links.iter().map(|link| link.id.clone()).collect();
-        let mut criteria = Vec::new();
+        let mut all = Self { completed, ..Self::default() };
         for plan in &plans {
-            for criterion in recheckable(plan).filter(|criterion| !ended.contains(&criterion.id)) {
-                let number = criteria.len() + 1;
+            let criteria = plan
+                .tasks
+                .iter()
+                .flat_map(|task| task.recheckable().map(move |criterion| (&task.id, criterion)));
+            for (task, criterion) in criteria.filter(|(_, one)| !ended.contains(&one.id)) {
+                let number = all.whose.len() + 1;
                 let id = unique(&criterion.id, &plan.phase.key(), number, &taken)?;
                 taken.insert(id.clone());
+                all.whose.insert(id.clone(), (plan.phase.clone(), task.clone()));
                 let text = format!("{}: {}", plan.phase, criterion.text);
-                criteria.push(Criterion { id, text, ..criterion.clone() });
+                let criterion = Criterion { id, text, ..criterion.clone() };
+                match criterion.command() {
+                    Some(_) => all.commands.push(criterion),
+                    None => all.criteria.push(criterion),
+                }
             }
         }
-        Ok(Self { criteria, completed })
+        Ok(all)
+    }
+
+    /// The phase and the task that established a criterion of these.
+    pub(crate) fn whose(&self, criterion: &CriterionId) -> Option<&(PhaseId, TaskId)> {
+        self.whose.get(criterion)
+    }
+
+    /// Whether nothing was established.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.whose.is_empty()
     }
 
     /// The plan's prerequisites, and which run met each.

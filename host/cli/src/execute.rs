@@ -12,7 +12,6 @@ use idumb_core::{
     AgentBinding, Consent, Control, Event, Input, Mode, Plan, Role, Run, RunConfig, RunId,
     RunOutcome, Stamped, WorkflowStep,
 };
-use idumb_exec::Confinement;
 use idumb_journal::{BlobStore, Journal, Lock, LockError, Outcome, RunRow, StateDir};
 use idumb_overlay::Base;
 use idumb_plan::{FoundPlan, PLACES};
@@ -29,7 +28,7 @@ use crate::driver::Driver;
 use crate::established::{Established, recorded_plan};
 use crate::fail_point::fail_point;
 use crate::fault::{self, DONE, Fault};
-use crate::native::Natives;
+use crate::native::{Natives, Walls};
 use crate::project::Project;
 use crate::record::{self, Recorded, Recorder};
 use crate::report::{self, Reporter};
@@ -208,11 +207,14 @@ impl Opened<'_> {
             Start::Fresh => journal.next_run_id(&plan.phase)?,
             Start::Resume(recorded) => recorded.run.config().run.clone(),
         };
+        native::still_defined(&established, &self.project.config)?;
         let consents = self.consents(args, (&plan, &id), &roster, &established)?;
         // Before the run is bound to this plan: what lacks here changes nothing.
-        let used = native::used(&plan, &self.project.config);
-        let walls = native::tried(&self.project.config, &used, &self.commands())?;
-        let config = RunConfig { consents, ..self.settings.config(id, bindings) };
+        let used = native::used(&plan, &established, &self.project.config);
+        let (root, weaker) = (&self.project.root, args.confinement.weaker());
+        let walls = native::tried(&used, root, &self.commands(), &weaker)?;
+        let promised = !established.is_empty();
+        let config = RunConfig { consents, promised, ..self.settings.config(id, bindings) };
         let (run, recorder) = match start {
             Start::Resume(recorded) => {
                 let (mut run, recorder) = self.taken_up(journal, *recorded, plan, config)?;
@@ -248,7 +250,7 @@ impl Opened<'_> {
             established,
             flags: &args.grants.grant,
             roles: &Role::ALL,
-            commands: native::used(plan, &self.project.config),
+            commands: native::used(plan, established, &self.project.config),
         };
         let text = args.output.format == Format::Text;
         let attended = self.settings.mode == Mode::Interactive && prompt::is_attended();
@@ -291,7 +293,7 @@ impl Opened<'_> {
         recorder: Recorder,
         roster: Roster,
         established: Established,
-        walls: Option<Confinement>,
+        walls: Option<Walls>,
         reporters: Vec<Box<dyn Reporter>>,
     ) -> Result<(Driver, Socket)> {
         self.lock.tell_run(&run.config().run)?;

@@ -27,6 +27,14 @@ pub(crate) const COMPONENTS: Kind = Kind {
     below: "idumb/components",
 };
 
+/// Names the folder in which the trees of native commands are made; empty, there is none.
+pub(crate) const TREES: Kind = Kind {
+    variable: "IDUMB_TREES_DIR",
+    xdg: "XDG_CACHE_HOME",
+    in_home: ".cache",
+    below: "idumb/trees",
+};
+
 /// What a folder is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use idumb_core::{AgentBinding, Digest, Plan, Role};
+use idumb_core::{AgentBinding, Bounds, Digest, Plan, Role};
 use idumb_plan::{AgentSource, Config};
 use idumb_sandbox::{Agent, BadCeiling, Refused, Sandbox, declared_ceiling};
 use tokio::sync::OnceCell;
@@ -112,6 +112,11 @@ impl Roster {
     /// The agent of that name, as it is bound.
     pub(crate) fn binding(&self, name: &str) -> Option<&AgentBinding> {
         self.entries.get(name).map(|entry| &entry.binding)
+    }
+
+    /// What the agent that has a checking role can have at most, if it declares that.
+    pub(crate) fn bounds(&self, role: Role) -> Option<Bounds> {
+        self.binding(self.holder(role)).and_then(AgentBinding::bounds)
     }
 
     /// The name of the agent that has a checking role.

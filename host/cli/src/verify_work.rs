@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use idumb_core::{
     ChangeSet, Criterion, CriterionId, Examination, Feedback, Grants, Plan, ResourceLimits, Role,
-    RunState, TaskState, Unmet, Verdict,
+    RunState, TaskState, Trouble, Unmet, Verdict,
 };
 use idumb_journal::{BlobStore, Journal, StateDir};
 use idumb_overlay::{Base, ReadView};
@@ -25,12 +25,12 @@ use crate::consent::Asking;
 use crate::desk::QuietDesk;
 use crate::established::{Established, recheckable, recorded_plan};
 use crate::fault::{DONE, Fault, PAUSED};
-use crate::native::Natives;
+use crate::native::{Invocation, Listener, Natives};
 use crate::project::Project;
 use crate::report::Paint;
 use crate::roster::Roster;
 use crate::text::{one_line, printable};
-use crate::workshop::{came_to, commands_of};
+use crate::workshop::{came_to, commands_of, judged_by};
 use crate::{compiled, native, prompt, record};
 
 /// Exit status: something does not hold, as for E005.
@@ -107,7 +107,7 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
     }
     let by_host = commands_of(done.tasks.iter().flat_map(|task| &task.accept));
     let none = recheckable(&done).next().is_none() && by_host.is_empty();
-    if none && established.criteria.is_empty() {
+    if none && established.is_empty() {
         let message = format!("{}: no criterion of what is done can be checked", Code::V002);
         let hint = "give the tasks criteria that look at a file, or have a command run";
         return Err(Fault::usage(message).hint(hint).into());
@@ -115,6 +115,7 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
     if let Some((task, fault)) = native::undefined(&done, &project.config).into_iter().next() {
         return Err(Fault { message: format!("task {task}: {}", fault.message), ..fault }.into());
     }
+    native::still_defined(&established, &project.config)?;
     let roster = Roster::of(&project.root, &project.config, &done)?;
     let asking = Asking {
         project: &project.root,
@@ -125,7 +126,7 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
         established: &established,
         flags: &args.grants.grant,
         roles: &[Role::Verifier, Role::IntegrationChecker],
-        commands: native::used(&done, &project.config),
+        commands: native::used(&done, &established, &project.config),
     };
     asking.settle(args.output.format == Format::Text && prompt::is_attended())?;
     let context = Context {
@@ -137,7 +138,19 @@ pub(crate) fn verify(project: Option<&Path>, args: &VerifyWork) -> Result<u8> {
         feedback: Feedback::default(),
     };
     let mut checked = checked(&project, &roster, &done, &established, &context)?;
-    checked.extend(by_commands(&project, &state, by_host)?);
+    let used = native::used(&done, &established, &project.config);
+    let room = tempfile::Builder::new().prefix("idumb-verify-").tempdir();
+    let room = room.context("making room for commands")?;
+    let weaker = args.confinement.weaker();
+    if let Some(walls) = native::tried(&used, &project.root, room.path(), &weaker)? {
+        let blobs =
+            BlobStore::find(&state)?.ok_or_else(|| Fault::paused("the run left no contents"))?;
+        let base = Base::open(&project.root).context("opening the project's folder")?;
+        let (config, copies) = (&project.config, room.path().to_owned());
+        let natives = Natives::new(config, base, Arc::new(blobs), copies, Some(walls));
+        let commands = [(by_host, false), (established.commands.clone(), true)];
+        checked.extend(by_commands(&Arc::new(natives), commands)?);
+    }
     let status = status_of(&checked, &open);
     let out = match args.output.format {
         Format::Text => columns::fit(&text(&plan, &row.run.to_string(), &checked, &open, status)),
@@ -237,28 +250,26 @@ fn checked(
     Ok(all)
 }
 
-/// Has the commands of criteria run on the tree as it is.
+/// Has the commands of criteria run on the tree as it is: the phase's, and those of earlier ones.
 fn by_commands(
-    project: &Project,
-    state: &StateDir,
-    criteria: Vec<Criterion>,
+    natives: &Arc<Natives>,
+    commands: [(Vec<Criterion>, bool); 2],
 ) -> Result<Vec<Checked>> {
-    if criteria.is_empty() {
-        return Ok(Vec::new());
-    }
-    let base = Base::open(&project.root).context("opening the project's folder")?;
-    let blobs = BlobStore::find(state)?.ok_or_else(|| Fault::paused("the run left no contents"))?;
-    let room = tempfile::Builder::new().prefix("idumb-verify-").tempdir();
-    let room = room.context("making room for commands")?;
-    let place = room.path().to_owned();
-    let natives = Arc::new(Natives::new(&project.config, base, Arc::new(blobs), place, None));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (tree, name) = (ChangeSet::default(), "tree".to_owned());
-    let examined = runtime.block_on(natives.examine(criteria.clone(), tree, name, Stop::never()));
-    let examination = examined.map_err(|trouble| {
-        Fault::paused(format!("a command: {}", printable(&trouble.to_string())))
-    })?;
-    Ok(judged(criteria, examination, false))
+    let all = commands.iter().flat_map(|(criteria, _)| criteria);
+    let wanted = all.filter_map(Invocation::of).collect();
+    let (tree, unheard): (_, Listener) = (ChangeSet::default(), Arc::new(|_, _| ()));
+    let told =
+        |trouble: Trouble| Fault::paused(format!("a command: {}", printable(&trouble.to_string())));
+    let ran = runtime.block_on(natives.run(wanted, tree, unheard, Stop::never())).map_err(told)?;
+    let mut checked = Vec::new();
+    for (criteria, earlier) in commands {
+        let mut examination = Examination::default();
+        let findings = judged_by(&ran, &criteria, &mut examination).map_err(told)?;
+        examination.findings = findings;
+        checked.extend(judged(criteria, examination, earlier));
+    }
+    Ok(checked)
 }
 
 fn judged(criteria: Vec<Criterion>, examination: Examination, earlier: bool) -> Vec<Checked> {

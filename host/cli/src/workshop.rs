@@ -4,8 +4,9 @@
 //! the user's tree is written in [`Workshop::integrate`] and nowhere else.
 
 mod checking;
+mod recheck;
 
-pub(crate) use checking::commands_of;
+pub(crate) use checking::{commands_of, judged_by};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use tokio::sync::mpsc;
 use crate::desk::TaskDesk;
 use crate::driver::Message;
 use crate::established::Established;
-use crate::native::Natives;
+use crate::native::{Listener, Natives, TaskCommands};
 use crate::report::Notice;
 use crate::roster::Roster;
 
@@ -84,8 +85,9 @@ impl Workshop {
                 let feedback = Feedback::default();
                 let work = self.assign(&task, by, attempt, epoch, feedback, state);
                 let Some(work) = work else { return };
+                let stakes = self.stakes(&task, state);
                 tokio::spawn(async move {
-                    let result = shop.validate(&work, change_set).await;
+                    let result = shop.validate(&work, change_set, stakes).await;
                     shop.ended(&lease, Input::Validated { task, epoch, change_set, result });
                 });
             }
@@ -188,14 +190,26 @@ impl Workshop {
         }
     }
 
-    fn options(&self, work: &Assignment) -> CallOptions {
+    /// Where the output of commands is shown that run for a task, or for the phase.
+    fn listener(&self, task: Option<&TaskId>) -> Listener {
+        let (task, notices) = (task.cloned(), self.notices.clone());
+        Arc::new(move |command, line| {
+            let (task, command, line) = (task.clone(), command.to_owned(), line.to_owned());
+            // Bounded: who prints faster than anybody reads is not listened to.
+            let _ = notices.try_send(Notice::Output { task, command, line });
+        })
+    }
+
+    fn options(&self, work: &Assignment, role: Role) -> CallOptions {
         let desk: Arc<dyn Desk> = Arc::new(TaskDesk {
             task: work.task.id.clone(),
             epoch: work.epoch,
             messages: self.messages.clone(),
             notices: self.notices.clone(),
         });
-        let commands = Arc::new(idumb_sandbox::NoCommands);
+        let (blobs, listener) = (self.blobs.clone(), self.listener(Some(&work.task.id)));
+        let commands = TaskCommands::new(role, &work.task, &self.natives, blobs, listener);
+        let commands = Arc::new(commands);
         CallOptions { stop: work.stop.clone(), desk, commands, limits: work.task.limits }
     }
 
@@ -247,7 +261,9 @@ impl Workshop {
         let view = WorkView::new(&self.base, &upper, work.grants.clone(), self.quota(&work.task))
             .map_err(|error| broken(host_trouble("the overlay", &error)))?;
         self.tell(Input::Started { task: work.task.id.clone(), epoch: work.epoch });
-        let ended = agent.build(view.clone(), &work.task, &work.context, self.options(work)).await;
+        let ended = agent
+            .build(view.clone(), &work.task, &work.context, self.options(work, Role::Builder))
+            .await;
         let outcome = match came_to(ended.result, ended.host_error) {
             Ok(outcome) => outcome,
             Err(trouble) => {

@@ -85,6 +85,15 @@ pub enum Observed {
         tests: Option<TestCounts>,
         /// The walls that stood around it.
         walls: String,
+        /// What it wrote to its standard output, as far as that was kept: a blob.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stdout: Option<Digest>,
+        /// As `stdout`, of its standard error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stderr: Option<Digest>,
+        /// Files that it left and that were asked for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        outputs: Vec<OutputFile>,
         /// Whether it was not run for this, but before: the same command, with the same arguments,
         /// on the same tree.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -97,6 +106,17 @@ pub enum Observed {
         /// How many paths it changes.
         count: u64,
     },
+}
+
+/// A file that a command left behind; its content is a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// Where, from the root of its tree.
+    pub path: String,
+    /// Of its content.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// How many tests a command reported.

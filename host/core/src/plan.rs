@@ -131,6 +131,13 @@ impl Criterion {
         !self.is_judged() && (self.command().is_some() || !self.looks_at.is_empty())
     }
 
+    /// Whether a change of the paths in `changed` may break it: it looks at one, or it is one of a
+    /// command, which may look at anything.
+    pub fn is_touched_by(&self, changed: &BTreeSet<&str>) -> bool {
+        let looks_at = |path: &&str| self.looks_at.iter().any(|glob| glob.matches(path));
+        !changed.is_empty() && (self.command().is_some() || changed.iter().any(looks_at))
+    }
+
     /// Whether only a person can judge it.
     pub fn is_judged(&self) -> bool {
         self.kind == Self::JUDGED
@@ -173,19 +180,13 @@ impl Task {
     /// may look at anything; those that look at one of the paths; and all, if it is not known
     /// whose a path is that the task's validator was seen to read (`judged`).
     pub fn at_stake(&self, judged: &AccessRecord, changed: &BTreeSet<&str>) -> Vec<&Criterion> {
-        if changed.is_empty() {
-            return Vec::new();
-        }
-        let looks_at = |criterion: &Criterion, path: &str| {
-            criterion.looks_at.iter().any(|glob| glob.matches(path))
+        let known = |path: &str| {
+            let mut looks_at = self.accept.iter().flat_map(|criterion| &criterion.looks_at);
+            looks_at.any(|glob| glob.matches(path))
         };
-        let known = |path: &&str| self.accept.iter().any(|criterion| looks_at(criterion, path));
         let others: BTreeSet<&str> = changed.iter().copied().filter(|path| !known(path)).collect();
         let unknown = judged.without_tree().stale_read(&others).is_some();
-        let at_stake = |criterion: &&Criterion| {
-            let touched = || changed.iter().any(|path| looks_at(criterion, path));
-            unknown || criterion.command().is_some() || touched()
-        };
+        let at_stake = |criterion: &&Criterion| unknown || criterion.is_touched_by(changed);
         self.recheckable().filter(at_stake).collect()
     }
 

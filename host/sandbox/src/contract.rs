@@ -240,6 +240,7 @@ impl Guest {
 }
 
 fn observed(name: String, arguments: Vec<String>, ran: &CommandRan) -> Observed {
+    let [stdout, stderr] = ran.printed;
     Observed::Command {
         name,
         arguments,
@@ -249,6 +250,9 @@ fn observed(name: String, arguments: Vec<String>, ran: &CommandRan) -> Observed 
         exit: ran.exit,
         tests: ran.tests,
         walls: ran.walls.clone(),
+        stdout,
+        stderr,
+        outputs: Vec::new(),
         reused: ran.reused,
     }
 }

@@ -188,6 +188,8 @@ pub struct CommandRan {
     pub stdout: CommandOutput,
     /// What it wrote to standard error; as `stdout`.
     pub stderr: CommandOutput,
+    /// Where all that was kept of the two is, as blobs.
+    pub printed: [Option<Digest>; 2],
     /// The walls that stood around it, in words.
     pub walls: String,
     /// Whether this is what came of an earlier run.

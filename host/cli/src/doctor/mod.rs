@@ -4,7 +4,6 @@
 
 mod config;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -143,10 +142,20 @@ fn commands() -> Found {
     let lacks = |why: String| Err((Severity::Lacks, format!("none can be run: {why}")));
     let verdict = match tempfile::tempdir() {
         Err(error) => lacks(error.to_string()),
-        Ok(tree) => match native::confinement(tree.path(), &BTreeMap::new()) {
-            Ok(confinement) => Ok(format!("confined by {}", native::walls(confinement.level()))),
-            Err(why) => lacks(why),
-        },
+        Ok(tree) => {
+            let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+            match native::walls(std::iter::empty(), &here, tree.path(), &[]) {
+                Ok(walls) => {
+                    let trees = match &walls.layers {
+                        Ok(_) => "laid over the project".to_owned(),
+                        Err(why) => format!("copied, which takes longer ({why})"),
+                    };
+                    let confined = native::words(walls.confinement.level());
+                    Ok(format!("confined by {confined}; their trees are {trees}"))
+                }
+                Err(why) => lacks(why),
+            }
+        }
     };
     Found { what: "native commands", verdict }
 }

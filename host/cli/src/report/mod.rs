@@ -66,6 +66,12 @@ pub(crate) enum Notice {
         task: TaskId,
         line: idumb_core::LogLine,
     },
+    /// A line that a native command printed, for a task or for the phase.
+    Output {
+        task: Option<TaskId>,
+        command: String,
+        line: String,
+    },
     /// The host's own word to the person at the terminal.
     Host(String),
 }

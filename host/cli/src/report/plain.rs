@@ -76,7 +76,8 @@ fn write(text: &str) {
 /// An agent's words, marked as such; debug lines and mere progress are left out.
 pub(crate) fn notice_line(notice: &Notice, paint: Paint) -> Option<String> {
     match notice {
-        Notice::Progress { .. } => None,
+        // Of what a command prints, the end is told if it fails, and all is kept.
+        Notice::Progress { .. } | Notice::Output { .. } => None,
         Notice::Log { line, .. } if line.level == LogLevel::Debug => None,
         Notice::Log { task, line } => {
             let said = format!("  {task} says: {}", one_line(&line.message, 200));

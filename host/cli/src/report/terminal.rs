@@ -125,6 +125,13 @@ impl Reporter for Terminal {
             self.parts.insert(task.clone(), part);
             self.redraw();
         }
+        if let Notice::Output { task: Some(task), command, line } = notice
+            && self.block.current.contains(task)
+        {
+            let part = format!("{command}: {}", one_line(line, 60));
+            self.parts.insert(task.clone(), part);
+            self.redraw();
+        }
         if let Some(line) = notice_line(notice, self.paint) {
             self.print(line);
         }

@@ -3,39 +3,39 @@
 //! Invariant: an agent answers what can be seen in files; what a command shows, the host observes
 //! and judges itself; what is for a person, nobody here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use idumb_core::{
-    ChangeSet, Criterion, CriterionId, Digest, Examination, Finding, Grants, Read, ResourceLimits,
-    Role, Seen, Trouble, Verdict,
+    AccessRecord, Blobs, ChangeSet, Criterion, CriterionId, Digest, EvidenceId, Examination,
+    Finding, Grants, Read, ResourceLimits, Role, Seen, Trouble, Verdict,
 };
 use idumb_overlay::ReadView;
 use idumb_sandbox::{CallOptions, Candidate, Context, Stop};
 
+use super::recheck::Stakes;
 use super::{Assignment, Workshop, came_to, host_trouble};
 use crate::desk::QuietDesk;
 use crate::established::recheckable;
+use crate::native::{Came, Invocation, Listener};
 
 impl Workshop {
     pub(super) async fn validate(
         self: &Arc<Self>,
         work: &Assignment,
         digest: Digest,
-    ) -> Result<(Examination, idumb_core::AccessRecord), Trouble> {
+        stakes: Stakes,
+    ) -> Result<(Examination, AccessRecord), Trouble> {
         let change_set = self.change_set(digest)?;
-        let blobs: Arc<dyn idumb_core::Blobs> = self.blobs.clone();
-        let grants = work.grants.clone();
-        let view = ReadView::of_candidate(&self.base, &change_set, Arc::clone(&blobs), grants)
-            .map_err(|why| host_trouble("the candidate's view", &why))?;
+        let view = self.candidate_view(&change_set, work.grants.clone())?;
         // What only a person can judge is not the validator's, nor what the host has commands run for.
         let (by_host, mut task) = (commands_of(&work.task.accept), work.task.clone());
         task.accept.retain(|criterion| !criterion.is_judged() && criterion.command().is_none());
         let mut examination = Examination::default();
         if !task.accept.is_empty() {
             let agent = self.agent(&work.agent, &work.stop).await?;
-            let content = Some((self.base.clone(), blobs));
-            let candidate = Candidate { change_set: change_set.clone(), content };
-            let options = self.options(work);
+            let candidate = self.candidate(&change_set);
+            let options = self.options(work, Role::Validator);
             let ended =
                 agent.validate(view.clone(), candidate, &task, &work.context, options).await;
             examination.findings = came_to(ended.result, ended.host_error)
@@ -44,38 +44,68 @@ impl Workshop {
         }
         let mut record = view.record();
         if !by_host.is_empty() {
-            let name = format!("{}-{}", work.task.id, work.epoch);
-            self.add_commands(&mut examination, by_host, change_set, name, &work.stop).await?;
-            // It may have read everything: what is integrated meanwhile makes it stale.
-            record.reads.push(Read { path: String::new(), seen: Seen::Tree });
+            let commands = Commanded { by_host: &by_host, change_set: &change_set };
+            let listener = self.listener(Some(&work.task.id));
+            self.add_commands(&mut examination, commands, listener, &work.stop).await?;
+            read_everything(&mut record);
+        }
+        let asked = work.task.accept.iter().filter(|criterion| !criterion.is_judged());
+        let asked: Vec<CriterionId> = asked.map(|criterion| criterion.id.clone()).collect();
+        if examination.judge(&asked).unmet.is_empty() {
+            self.recheck(work, stakes, &change_set, (&mut examination, &mut record)).await?;
         }
         Ok((examination, record))
     }
 
+    pub(super) fn candidate_view(
+        &self,
+        change_set: &ChangeSet,
+        grants: Grants,
+    ) -> Result<ReadView, Trouble> {
+        ReadView::of_candidate(&self.base, change_set, self.blobs.clone(), grants)
+            .map_err(|why| host_trouble("the candidate's view", &why))
+    }
+
+    pub(super) fn candidate(&self, change_set: &ChangeSet) -> Candidate {
+        let content = Some((self.base.clone(), self.blobs.clone() as Arc<dyn Blobs>));
+        Candidate { change_set: change_set.clone(), content }
+    }
+
     /// Has the commands of criteria run, unless something else does not hold already.
-    async fn add_commands(
+    pub(super) async fn add_commands(
         &self,
         examination: &mut Examination,
-        criteria: Vec<Criterion>,
-        change_set: ChangeSet,
-        name: String,
+        commands: Commanded<'_>,
+        listener: Listener,
         stop: &Stop,
     ) -> Result<(), Trouble> {
         let holds = examination.findings.iter().all(|finding| finding.verdict == Verdict::Pass);
         if !holds {
-            let not_run = |criterion: Criterion| Finding {
-                criterion: criterion.id,
+            let not_run = |criterion: &Criterion| Finding {
+                criterion: criterion.id.clone(),
                 verdict: Verdict::Inconclusive,
                 evidence: Vec::new(),
                 note: "its command was not run, since another criterion does not hold".to_owned(),
             };
-            examination.findings.extend(criteria.into_iter().map(not_run));
+            examination.findings.extend(commands.by_host.iter().map(not_run));
             return Ok(());
         }
-        let more = self.natives.examine(criteria, change_set, name, stop.clone()).await?;
-        examination.findings.extend(more.findings);
-        examination.evidence.extend(more.evidence);
+        let found = self.found_by_commands(examination, commands, listener, stop).await?;
+        examination.findings.extend(found);
         Ok(())
+    }
+
+    /// What commands show of their criteria; what came of them is added to the evidence.
+    pub(super) async fn found_by_commands(
+        &self,
+        examination: &mut Examination,
+        Commanded { by_host, change_set }: Commanded<'_>,
+        listener: Listener,
+        stop: &Stop,
+    ) -> Result<Vec<Finding>, Trouble> {
+        let wanted = by_host.iter().filter_map(Invocation::of).collect();
+        let ran = self.natives.run(wanted, change_set.clone(), listener, stop.clone()).await?;
+        judged_by(&ran, by_host, examination)
     }
 
     pub(super) async fn check_phase(
@@ -92,7 +122,7 @@ impl Workshop {
             limits: ResourceLimits::default(),
         };
         let name = self.roster.holder(role);
-        let mut by_host = Vec::new();
+        let by_host;
         let (mut asked, ended) = if role == Role::Verifier {
             by_host = commands_of(self.plan.tasks.iter().flat_map(|task| &task.accept));
             let asked: Vec<CriterionId> =
@@ -114,7 +144,8 @@ impl Workshop {
                 .map(|criterion| criterion.id.clone())
                 .chain(links.iter().map(|link| link.id.clone()))
                 .collect();
-            if asked.is_empty() {
+            by_host = self.established.commands.clone();
+            if asked.is_empty() && by_host.is_empty() {
                 return Ok((asked, Examination::default()));
             }
             let Grants { reads, .. } = self.established.grants(&self.plan);
@@ -129,8 +160,9 @@ impl Workshop {
             Examination { findings, evidence: ended.evidence, ..Examination::default() };
         if !by_host.is_empty() {
             asked.extend(by_host.iter().map(|criterion| criterion.id.clone()));
-            let (tree, name) = (ChangeSet::default(), format!("phase-{role}"));
-            self.add_commands(&mut examination, by_host, tree, name, &stop).await?;
+            let (by_host, change_set) = (&by_host[..], &ChangeSet::default());
+            let commands = Commanded { by_host, change_set };
+            self.add_commands(&mut examination, commands, self.listener(None), &stop).await?;
         }
         Ok((asked, examination))
     }
@@ -141,8 +173,43 @@ pub(crate) fn commands_of<'a>(criteria: impl IntoIterator<Item = &'a Criterion>)
     criteria.into_iter().filter(|criterion| criterion.command().is_some()).cloned().collect()
 }
 
+/// Criteria that commands show, and the candidate that they are to run on.
+#[derive(Clone, Copy)]
+pub(super) struct Commanded<'a> {
+    pub(super) by_host: &'a [Criterion],
+    pub(super) change_set: &'a ChangeSet,
+}
+
+/// What the commands that `ran` show of `criteria`; each is evidence of `examination` from then on.
+///
+/// # Errors
+/// The host's own: none is expected.
+pub(crate) fn judged_by(
+    ran: &BTreeMap<Invocation, Came>,
+    criteria: &[Criterion],
+    examination: &mut Examination,
+) -> Result<Vec<Finding>, Trouble> {
+    let mut ids = BTreeMap::new();
+    for (invocation, came) in ran {
+        let id = EvidenceId::new(format!("c{}", examination.evidence.len() + 1));
+        let id = id.map_err(|why| Trouble::Error { message: why.to_string() })?;
+        examination.evidence.push(came.evidence(id.clone()));
+        ids.insert(invocation, (came, id));
+    }
+    let one = |criterion: &Criterion| {
+        let (came, id) = ids.get(&Invocation::of(criterion)?)?;
+        Some(came.judged(criterion, id.clone()))
+    };
+    Ok(criteria.iter().filter_map(one).collect())
+}
+
+/// A command may have read everything: what is integrated meanwhile makes its verdict stale.
+pub(super) fn read_everything(record: &mut AccessRecord) {
+    record.reads.push(Read { path: String::new(), seen: Seen::Tree });
+}
+
 /// A checker's trouble is not the builder's: say whose it is.
-fn of_checker(role: Role, trouble: Trouble) -> Trouble {
+pub(super) fn of_checker(role: Role, trouble: Trouble) -> Trouble {
     match trouble {
         Trouble::Failure(mut failure) => {
             failure.message = format!("the {role} could not check: {}", failure.message);

@@ -74,6 +74,7 @@ fn ran() -> CommandRan {
         tests: Some(TestCounts { passed: 3, failed: 0, skipped: 1 }),
         stdout: output("3 passed"),
         stderr: output(""),
+        printed: [Some(Digest::of(b"3 passed")), None],
         walls: "walls".to_owned(),
         reused: false,
     }
@@ -157,6 +158,9 @@ pub(crate) fn ask_for_commands() {
         exit,
         tests,
         walls: "walls".to_owned(),
+        stdout: Some(Digest::of(b"3 passed")),
+        stderr: None,
+        outputs: Vec::new(),
         reused,
     };
     let first =
@@ -247,8 +251,9 @@ pub(crate) fn rest_on_a_command() {
         other => panic!("{other:?}"),
     });
     assert_eq!(exit.collect::<Vec<_>>(), [Some(1)]);
-    let judged = Examination { findings, evidence: ended.evidence.clone() }
-        .judge(task.accept.iter().map(|criterion| &criterion.id));
+    let judged =
+        Examination { findings, evidence: ended.evidence.clone(), ..Examination::default() }
+            .judge(task.accept.iter().map(|criterion| &criterion.id));
     assert_eq!(judged.verdict, Verdict::Pass, "{judged:?}");
     assert!(read_everything(&record), "{:?}", record.reads);
 }
