@@ -12,12 +12,14 @@ use idumb_core::{
     AccessRecord, Blobs, Change, ChangeSet, Digest, Entry, Examination, Observed, Read, Seen, Task,
     TestCounts, Verdict,
 };
+use idumb_overlay::{Quota, WorkView};
 use idumb_sandbox::{
-    CommandOutput, CommandRan, CommandRequest, Commands, NotRun, Running, Stopper,
+    Broken, CommandOutput, CommandRan, CommandRequest, Commands, NotRun, Running, Stopper,
 };
 use serde_json::json;
+use tempfile::TempDir;
 
-use crate::world::{Attempt, World, criterion, misbehaving_validator, task};
+use crate::world::{Attempt, World, criterion, misbehaving_builder, misbehaving_validator, task};
 
 /// Notes what it is asked, and answers in turn with what was put there.
 #[derive(Default)]
@@ -267,11 +269,19 @@ fn a_call_that_waits_for_a_command_ends_with_its_stop_and_the_command_with_it() 
         ..Noted::default()
     });
     world.commands = Arc::new(Handed(Arc::clone(&noted)));
-    let attempt = world.misbehave(&asking("ask_for_commands", "test"));
-    attempt.assert_stopped();
+    let (folder, task) = (TempDir::new().unwrap(), asking("ask_for_commands", "test"));
+    let upper = folder.path().join("upper");
+    let view = WorkView::new(&world.base(), &upper, task.grants(), Quota::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Looked at while the runtime is there: its end would end the command too.
+    let (ended, dropped) = runtime.block_on(async {
+        let call = misbehaving_builder().build(view, &task, &world.context, world.options());
+        (call.await, noted.dropped.load(Ordering::Relaxed))
+    });
+    assert_eq!(ended.result.unwrap_err(), Broken::Stopped);
     assert_eq!(noted.asked.lock().unwrap().len(), 1);
-    assert!(noted.dropped.load(Ordering::Relaxed), "the command would go on");
-    assert!(attempt.ended.evidence.is_empty(), "nothing came of it");
+    assert!(dropped, "the command would go on");
+    assert!(ended.evidence.is_empty(), "nothing came of it");
 }
 
 #[test]

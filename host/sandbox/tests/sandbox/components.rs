@@ -145,6 +145,31 @@ fn a_checker_of_the_whole_phase_that_wants_to_run_commands() {
     }
 }
 
+/// As components that were built before there were commands. That they work is what all other
+/// tests of them see.
+#[test]
+fn who_does_not_ask_for_commands_does_not_import_them() {
+    let imports = |component: &[u8]| {
+        let sections = wasmparser::Parser::new(0).parse_all(component);
+        let mut imports = sections.filter_map(|payload| match payload.unwrap() {
+            wasmparser::Payload::ComponentImportSection(imports) => Some(imports),
+            _ => None,
+        });
+        imports.any(|section| {
+            section.into_iter().any(|import| import.unwrap().name.name.contains("agent/commands@"))
+        })
+    };
+    assert!(imports(idumb_test_guests::MISBEHAVING_BUILDER));
+    assert!(imports(idumb_test_guests::MISBEHAVING_VALIDATOR));
+    let built_in = [
+        idumb_builtin::BUILDER,
+        idumb_builtin::VALIDATOR,
+        idumb_builtin::VERIFIER,
+        idumb_builtin::INTEGRATION_CHECKER,
+    ];
+    assert!(!built_in.into_iter().any(imports));
+}
+
 #[test]
 fn another_version_of_the_contract() {
     for version in ["0.2.0", "1.0.0", "0.10.0", "0.1.0-rc.1", "0.0.9"] {

@@ -139,7 +139,7 @@ impl World {
         Base::open(self.project()).unwrap()
     }
 
-    fn options(&self) -> CallOptions {
+    pub(crate) fn options(&self) -> CallOptions {
         let desk: Arc<dyn Desk> = self.desk.clone();
         CallOptions {
             stop: self.stop.1.clone(),
