@@ -166,6 +166,7 @@ impl Victim {
         if self.who == Who::Normal {
             command.env("IDUMB_CACHE_DIR", self.temporary().join("components"));
             command.env("IDUMB_CONFIG_DIR", self.temporary().join("config"));
+            command.env("IDUMB_TREES_DIR", self.temporary().join("trees"));
         }
         self.by_user(command).output().unwrap()
     }

@@ -32,6 +32,7 @@ pub(crate) fn idumb(folder: &Path, temporary: &Path) -> Command {
     // Shared by all tests: each agent is compiled once. `compiled.rs` tests the rest.
     command.env("IDUMB_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/components"));
     command.env("IDUMB_CONFIG_DIR", settings());
+    command.env("IDUMB_TREES_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/trees"));
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
