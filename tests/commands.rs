@@ -238,3 +238,120 @@ fn a_pause_ends_a_command_that_goes_on() {
     assert_eq!(run.wait().unwrap().code(), Some(20));
     assert!(!project.folder().join("out.txt").exists());
 }
+
+#[test]
+fn a_command_gets_arguments_that_its_definition_allows_and_no_others() {
+    let count = "[commands.count]\nrun = [\"sh\", \"-c\", \"test $# = $1\", \"sh\"]\n\
+                 arguments = [\"[0-9]\", \"--[a-z]+=[a-z ]*\"]\n";
+    let accept = |arguments: &str| format!("{{ command = \"count\", arguments = [{arguments}] }}");
+    let right = accept("\"2\", \"--word=a b\"");
+    let project = with(&task("P1-T1", "out.txt", "x", &right), count);
+    project.runs(&["--grant=count"], 0);
+    assert_eq!(project.commands()[0]["arguments"], serde_json::json!(["2", "--word=a b"]));
+    for wrong in ["\"2\", \"--Word=x\"", "\"22\"", "\"\"", "\"--upload=/etc/passwd\""] {
+        let project = with(&task("P1-T1", "out.txt", "x", &accept(wrong)), count);
+        let text = told(&project.runs(&["--grant=count"], 2));
+        assert!(text.contains("which it does not take"), "{wrong}: {text}");
+        assert!(text.contains("its `arguments` allow [0-9], --[a-z]+=[a-z ]*"), "{text}");
+        assert!(project.events(&[]).is_empty(), "no run was begun");
+    }
+}
+
+#[test]
+fn outputs_are_kept_as_evidence_and_only_if_this_run_made_them() {
+    let writes = "[commands.writes]\nrun = [\"sh\", \"-c\", \"cat out.txt > report.json; \
+                  echo said; ln -s /etc/passwd link; mkdir folder\"]\n";
+    let accept = |outputs: &str| format!("{{ command = \"writes\", outputs = [{outputs}] }}");
+    let project = with(&task("P1-T1", "out.txt", "hello", &accept("\"report.json\"")), writes);
+    project.runs(&["--grant=writes"], 0);
+    let command = &project.commands()[0];
+    let output = &command["outputs"][0];
+    assert_eq!((&output["path"], &output["size"]), (&"report.json".into(), &6.into()));
+    assert!(!project.folder().join("report.json").exists(), "the real tree has none");
+    for (digest, content) in [(&output["digest"], "hello\n"), (&command["stdout"], "said\n")] {
+        let name = digest.as_str().unwrap().trim_start_matches("blake3:").to_owned();
+        let blobs = tree(&project.folder().join(".idumb/state/blobs"));
+        let blob = blobs.iter().find(|(path, _)| path.replace('/', "").ends_with(&name));
+        assert_eq!(blob.unwrap().1.text(), content);
+    }
+    for (file, why) in [
+        ("out.txt", "it left no out.txt"),
+        ("stale.json", "it left no stale.json"),
+        ("link", "it left no link that can be read"),
+        ("folder", "it left no folder that can be read"),
+    ] {
+        let task = task("P1-T1", "other.txt", "x", &accept(&format!("\"{file}\"")));
+        let project = with(&task, writes);
+        // What is there before is not this run's.
+        project.put("stale.json", "{}");
+        project.put("out.txt", "old");
+        let text = told(&project.runs(&["--grant=writes"], 14));
+        assert!(text.contains(why), "{file}: {text}");
+    }
+}
+
+/// Whether a process that is no bubblewrap has this word among its own.
+fn runs(word: &str) -> bool {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.any(|line| String::from_utf8_lossy(&line).split('\0').any(|found| found == word))
+}
+
+#[test]
+fn what_a_person_edits_while_a_command_runs_is_not_taken_for_what_it_ran_on() {
+    // It fails if it saw the file change; on a tree of one state, it does not.
+    let mark = format!("watched-by-{}", std::process::id());
+    let watch = format!(
+        "[commands.watch]\nrun = [\"sh\", \"-c\", \"grep -q new watched.txt && exit 0; \
+         until grep -q new watched.txt; do sleep 0.05; done; exit 1\", \"{mark}\"]\n"
+    );
+    let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"watch\" }"), &watch);
+    project.put("watched.txt", "old");
+    let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=watch"]);
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !runs(&mark) {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before the command ran");
+    }
+    project.put("watched.txt", "new");
+    assert_eq!(run.wait().unwrap().code(), Some(0), "{:#?}", project.commands());
+    assert_eq!(project.commands()[0]["exit"], 0);
+}
+
+#[test]
+fn agents_ask_for_the_commands_that_their_task_names() {
+    let plan = |commands: &str| {
+        format!(
+            "phase = 1\ngoal = \"g\"\n[[tasks]]\nid = \"P1-T1\"\ntitle = \"Ask\"\n\
+             agent = \"evil\"\nwrites = [\"out.txt\"]\ncommands = [{commands}]\n\
+             accept = [{{ exists = \"out.txt\" }}]\n[tasks.options]\ndo = \"ask_for_commands\"\n\
+             path = \"out.txt\"\nask = \"see\\nsee\\nsee -x\\nother\"\n"
+        )
+    };
+    // What the agent has written so far is in the tree: two lines, then more.
+    let see = "[commands.see]\nrun = [\"sh\", \"-c\", \"cat out.txt; test -f test.sh\"]\n\
+               [commands.other]\nrun = [\"true\"]\n";
+    let project = Project::with(&plan("\"see\""), see);
+    project.put("test.sh", TEST);
+    let text = told(&project.runs(&[], 21));
+    assert!(text.contains("command `see`"), "it needs consent as any other: {text}");
+    assert!(!text.contains("command `other`"), "nobody may use that: {text}");
+    project.runs(&["--grant=see,evil"], 0);
+    let sealed = &project.events(&["attempt_sealed"])[0]["sealed"];
+    let summary = sealed["summary"].as_str().unwrap();
+    let lines: Vec<&str> = summary.lines().collect();
+    assert_eq!(lines[0], "allowed: see");
+    assert!(lines[1].contains("exited with 0 Some(0)"), "{summary}");
+    assert!(lines[1].contains("before see\\n\", 0"), "what it wrote so far: {summary}");
+    assert!(lines[2].contains("before see\\nbefore see\\n"), "{summary}");
+    assert!(lines[3].contains("`see` does not take `-x`: it takes none"), "{summary}");
+    assert!(lines[4].contains("may not ask for the command `other`"), "{summary}");
+    let evidence = sealed["evidence"].as_array().unwrap();
+    let ran = evidence.iter().filter(|one| one["observed"]["kind"] == "command");
+    assert_eq!(ran.count(), 2);
+    let reads = sealed["record"]["reads"].to_string();
+    assert!(reads.contains("\"tree\""), "it may have read everything: {reads}");
+    // A name that is not defined is told before anything runs.
+    let project = Project::with(&plan("\"sea\""), see);
+    let text = told(&project.runs(&[], 2));
+    assert!(text.contains("did you mean `see`?"), "{text}");
+}

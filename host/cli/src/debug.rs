@@ -170,6 +170,12 @@ fn causes(run: &Run, id: &TaskId, record: &TaskRecord) -> Vec<Cause> {
             "the agent crashed, or broke a limit: a fault of the agent, or too tight a limit",
             format!("idumb log {phase} --task {id} has its last words; then {resume}"),
         )),
+        Some(Trouble::Rejected { unmet }) if unmet.iter().any(|one| one.breaks.is_some()) => {
+            found.push(cause(
+                "it breaks what a task that is done promised",
+                format!("idumb diff {name} {id} shows what it made; then {resume}"),
+            ));
+        }
         Some(Trouble::Rejected { unmet })
             if unmet.iter().any(|one| one.verdict == Verdict::Fail) =>
         {

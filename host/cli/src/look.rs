@@ -346,9 +346,14 @@ fn bare(event: &Event) -> String {
             one_line(&sealed.summary, 120)
         ),
         Event::CandidateJudged { task, judgement, examination, .. } => format!(
-            "  {task}: {} findings, verdict {:?}",
+            "  {task}: {} findings, verdict {:?}{}",
             examination.findings.len(),
-            judgement.verdict
+            judgement.verdict,
+            match (examination.rechecked.len(), examination.untouched) {
+                (0, 0) => String::new(),
+                (again, untouched) =>
+                    format!("; of completed tasks, {again} checked again, {untouched} untouched"),
+            }
         ),
         Event::Delegated { from, to, .. } => format!("{from} delegates to {to}"),
         _ => match event.task() {

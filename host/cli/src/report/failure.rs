@@ -60,8 +60,12 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
     let definitions: Vec<_> = definitions.collect();
     for unmet in unmet {
         let definition = definitions.iter().find(|criterion| criterion.id == unmet.criterion);
-        let text = definition.map_or("", |criterion| criterion.text.as_str());
-        let _ = writeln!(out, "      {}: {}", unmet.criterion, printable(text));
+        let text = match (&unmet.breaks, definition) {
+            (Some(task), _) => format!("promised by {task}, which is done"),
+            (None, Some(criterion)) => printable(&criterion.text),
+            (None, None) => String::new(),
+        };
+        let _ = writeln!(out, "      {}: {text}", unmet.criterion);
         // What a command printed stands behind bars: it is nobody's word here.
         let mut note = lines(&unmet.note);
         let _ = writeln!(out, "        {}", note.next().unwrap_or_default());
@@ -72,13 +76,27 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
         let Some(examination) = latest.and_then(|latest| latest.examination.as_ref()) else {
             continue;
         };
-        let finding = examination.findings.iter().find(|found| found.criterion == unmet.criterion);
+        let rechecked = examination.rechecked.iter();
+        let again = rechecked.filter(|rechecked| Some(&rechecked.task) == unmet.breaks.as_ref());
+        let own = examination.findings.iter().filter(|_| unmet.breaks.is_none());
+        let mut all = own.chain(again.clone().map(|rechecked| &rechecked.finding));
+        let finding = all.find(|found| found.criterion == unmet.criterion);
         for id in finding.into_iter().flat_map(|finding| &finding.evidence) {
             let observed = examination.evidence.iter().find(|evidence| &evidence.id == id);
             if let Some(evidence) = observed {
                 let _ =
                     writeln!(out, "        evidence {id}: {}", observed_text(&evidence.observed));
             }
+        }
+        let earlier = |rechecked: &idumb_core::Rechecked| {
+            rechecked.phase.is_some() && rechecked.finding.criterion == unmet.criterion
+        };
+        if again.clone().any(earlier) {
+            let _ = writeln!(
+                out,
+                "        if that is meant to end, this phase's plan says so: supersedes = [\"{}\"]",
+                unmet.criterion
+            );
         }
     }
 }
@@ -101,13 +119,16 @@ fn observed_text(observed: &Observed) -> String {
         Observed::Answer { prompt, choice } => {
             format!("a person answered prompt {prompt}: {}", printable(choice))
         }
-        Observed::Command { name, ended, tests, walls, tree, .. } => {
+        Observed::Command { name, arguments, ended, tests, walls, tree, reused, .. } => {
             let tests = tests.map_or(String::new(), |tests| {
                 let TestCounts { passed, failed, skipped } = tests;
                 format!(", {passed} tests passed, {failed} failed, {skipped} were skipped")
             });
-            let (name, tree) = (printable(name), tree.short());
-            format!("command `{name}` {ended}{tests}, on tree {tree}, behind {walls}")
+            let words: Vec<String> =
+                [name].into_iter().chain(arguments).map(|word| printable(word)).collect();
+            let (words, tree) = (words.join(" "), tree.short());
+            let again = if *reused { ", in an earlier run" } else { "" };
+            format!("command `{words}` {ended}{tests}, on tree {tree}{again}, behind {walls}")
         }
         Observed::Changes { digest, count } => {
             format!("change-set {} with {count} changes", digest.short())

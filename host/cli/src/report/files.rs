@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use idumb_core::{
-    Criterion, ErrorCode, Event, RunOutcome, Stamped, Task, TaskRecord, TaskState, Trouble, Verdict,
+    Criterion, ErrorCode, Event, RunOutcome, Stamped, Task, TaskRecord, TaskState, Trouble, Unmet,
+    Verdict,
 };
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -86,11 +87,22 @@ fn came(task: &Task, criterion: &Criterion, record: Option<&TaskRecord>) -> Came
         let why = record.trouble().map(|trouble| printable(&trouble.to_string()));
         return Came::Open(why.unwrap_or_else(|| format!("task {} is not done", task.id)));
     };
-    match unmet.iter().find(|unmet| unmet.criterion == criterion.id) {
+    let own = |unmet: &&Unmet| unmet.breaks.is_none() && unmet.criterion == criterion.id;
+    match unmet.iter().find(own) {
         Some(unmet) if unmet.verdict == Verdict::Fail => Came::Not(printable(&unmet.note)),
         Some(unmet) => Came::Open(printable(&unmet.note)),
         None => Came::Held,
     }
+}
+
+/// What a task's latest attempt broke of others'.
+fn broken(record: Option<&TaskRecord>) -> impl Iterator<Item = &Unmet> {
+    let failed = record.filter(|record| !matches!(record.state, TaskState::Succeeded));
+    let unmet = match failed.and_then(TaskRecord::trouble) {
+        Some(Trouble::Rejected { unmet }) => unmet.as_slice(),
+        _ => &[],
+    };
+    unmet.iter().filter(|unmet| unmet.breaks.is_some())
 }
 
 /// A suite for each task, with a case for each of its criteria.
@@ -120,6 +132,11 @@ fn junit(scene: &Scene<'_>) -> io::Result<String> {
             let mut case = TestCase::new(name, status);
             case.set_classname(task.id.to_string());
             suite.add_test_case(case);
+        }
+        for unmet in broken(record) {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(printable(&unmet.note)).set_type(ErrorCode::E005.to_string());
+            suite.add_test_case(TestCase::new(format!("{} again", unmet.criterion), status));
         }
         // A task may fail without a criterion that does.
         let trouble = record.and_then(TaskRecord::trouble);
@@ -160,6 +177,7 @@ fn markdown(scene: &Scene<'_>, ended: &str) -> String {
             Came::Held => None,
             Came::Not(note) | Came::Open(note) => Some(note.as_str()),
         });
+        let open = open.or_else(|| broken(record).next().map(|unmet| unmet.note.as_str()));
         let (mark, title) = (if done { "✓" } else { "✗" }, cell(&task.title));
         let open = cell(open.unwrap_or_default());
         let (id, all) = (&task.id, came.len());

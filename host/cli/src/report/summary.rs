@@ -26,6 +26,8 @@ pub(crate) struct Summary {
     denials: u32,
     conflicts: u32,
     checked: usize,
+    rechecked: usize,
+    untouched: usize,
     verified: usize,
     integration: usize,
     granted: Granted,
@@ -39,6 +41,8 @@ impl Summary {
             denials: 0,
             conflicts: 0,
             checked: 0,
+            rechecked: 0,
+            untouched: 0,
             verified: 0,
             integration: 0,
             granted: Granted::default(),
@@ -124,6 +128,11 @@ impl Summary {
             (blocked, "tasks not run, since they depend on one that was not done"),
             (self.conflicts as usize, "attempts run again after a conflict"),
             (self.denials as usize, "requests refused (see `idumb log --files`)"),
+            (self.rechecked, "criteria of completed tasks checked again, since they were touched"),
+            (
+                self.untouched,
+                "criteria of completed tasks not checked again, since nothing touched them",
+            ),
             (self.integration, "integration checks hold"),
             (self.verified, "criteria hold on the real tree"),
         ];
@@ -152,8 +161,12 @@ impl Reporter for Summary {
                     self.conflicts += 1;
                 }
             }
-            Event::CandidateJudged { examination, judgement, .. } if judgement.unmet.is_empty() => {
-                self.checked += examination.findings.len();
+            Event::CandidateJudged { examination, judgement, .. } => {
+                if judgement.unmet.is_empty() {
+                    self.checked += examination.findings.len();
+                }
+                self.rechecked += examination.rechecked.len();
+                self.untouched += usize::try_from(examination.untouched).unwrap_or(usize::MAX);
             }
             Event::IntegrationJudged { examination, judgement } => {
                 self.integration = examination.findings.len().saturating_sub(judgement.unmet.len());
