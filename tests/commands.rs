@@ -69,7 +69,7 @@ fn tests_pass_means_that_tests_passed() {
     let before = tree(&project.folder());
     let output = project.runs(&["--grant=tap"], 14);
     let text = told(&output);
-    assert!(text.contains("E005") && text.contains("1 tests failed: hello"), "{text}");
+    assert!(text.contains("E005") && text.contains("1 test failed: hello"), "{text}");
     let commands = project.commands();
     let tests = |index: usize| &commands[index]["tests"];
     assert_eq!((&tests(0)["passed"], &tests(0)["failed"]), (&2.into(), &0.into()));
@@ -274,6 +274,12 @@ fn outputs_are_kept_as_evidence_and_only_if_this_run_made_them() {
         let blob = blobs.iter().find(|(path, _)| path.replace('/', "").ends_with(&name));
         assert_eq!(blob.unwrap().1.text(), content);
     }
+    let shown = told(&project.idumb(&["log", "--commands"]));
+    for text in
+        ["P1-T1, for its candidate: command `writes`", "| said", "left report.json, 6 bytes"]
+    {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
     for (file, why) in [
         ("out.txt", "it left no out.txt"),
         ("stale.json", "it left no stale.json"),
@@ -334,6 +340,8 @@ fn agents_ask_for_the_commands_that_their_task_names() {
     project.put("test.sh", TEST);
     let text = told(&project.runs(&[], 21));
     assert!(text.contains("command `see`"), "it needs consent as any other: {text}");
+    let shown = told(&project.idumb(&["execute-phase", "--dry-run"]));
+    assert!(shown.contains("see"), "{shown}");
     assert!(!text.contains("command `other`"), "nobody may use that: {text}");
     project.runs(&["--grant=see,evil"], 0);
     let sealed = &project.events(&["attempt_sealed"])[0]["sealed"];

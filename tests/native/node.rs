@@ -36,7 +36,7 @@ fn a_node_project_is_tested_and_its_package_script_reaches_nothing() {
 
         let victim = Victim::new(who, "node", &config);
         let text = victim.executes(&plan(FILE, BAD, 3), &[], 14);
-        assert!(text.contains("1 tests failed: a slug > has hyphens for spaces"), "{text}");
+        assert!(text.contains("1 test failed: a slug > has hyphens for spaces"), "{text}");
         victim.assert_refused(&text);
         victim.executes(&plan(FILE, GOOD, 3), &["--resume", "--replan"], 0);
         assert_eq!(victim.files()[FILE].text(), GOOD);
@@ -68,7 +68,7 @@ fn a_package_script_that_says_that_tests_passed_does_not_make_them_pass() {
         // In their place, but for how it ended.
         ([FAKE, &format!("{REAL} >&2")], BAD, "exited with status 1"),
         // The failure is in the report only.
-        (["true", &format!("{REAL} || true")], BAD, "1 tests failed"),
+        (["true", &format!("{REAL} || true")], BAD, "1 test failed"),
         // No test is run, whatever Node.js makes of the file itself.
         (["true", &format!("{REAL} --test-name-pattern=nothing || true")], GOOD, "it ran "),
     ] {

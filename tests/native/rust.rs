@@ -77,7 +77,7 @@ fn a_rust_project_is_tested_and_its_build_script_reaches_nothing() {
 
         let victim = victim(who);
         let text = victim.executes(&plan(FILE, BAD, 3), &[], 14);
-        assert!(text.contains("1 tests failed: has_hyphens_for_spaces"), "{text}");
+        assert!(text.contains("1 test failed: has_hyphens_for_spaces"), "{text}");
         victim.assert_refused(&text);
         victim.executes(&plan(FILE, GOOD, 3), &["--resume", "--replan"], 0);
         assert_eq!(victim.files()[FILE].text(), GOOD);

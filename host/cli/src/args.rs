@@ -382,6 +382,10 @@ pub(crate) struct Log {
     #[arg(long, conflicts_with = "files")]
     pub(crate) grants: bool,
 
+    /// Which native commands ran, and what each printed
+    #[arg(long, conflicts_with_all = ["files", "grants"])]
+    pub(crate) commands: bool,
+
     #[command(flatten)]
     pub(crate) output: Output,
 }

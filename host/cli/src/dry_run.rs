@@ -242,6 +242,12 @@ fn task_lines(out: &mut String, task: &Task, roster: &Roster, verbose: bool, pai
         let line = format!("to {capability} {pattern}: {agent} does not declare {beyond}");
         let _ = writeln!(out, "    {}", paint.bad(&line));
     }
+    if !task.commands.is_empty() {
+        // What a command prints may be of any file.
+        let line = format!("ask   {}", task.commands.join(" "));
+        let _ =
+            writeln!(out, "    {line:38} {}", paint.dim("native commands, which see all files"));
+    }
     if let Some(checkpoint) = &task.checkpoint {
         let when = match checkpoint.at {
             CheckpointAt::Before => "before it begins",
@@ -343,6 +349,7 @@ fn task_json(task: &Task, roster: &Roster) -> Value {
         "agent": task.agent,
         "depends_on": task.depends_on,
         "grants": writes.chain(reads).collect::<Vec<_>>(),
+        "commands": task.commands,
         "beyond_ceiling": undeclared(task, roster).into_iter().map(beyond).collect::<Vec<_>>(),
         "checkpoint": task.checkpoint,
         "criteria": task.accept.iter().map(|criterion| &criterion.text).collect::<Vec<_>>(),

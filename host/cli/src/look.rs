@@ -12,7 +12,7 @@ use idumb_core::{
     AccessRecord, Actor, Bounds, Consent, Control, Event, Given, Grants, Moment, Plan, Run,
     RunConfig, RunOutcome, Scope, Stamped, TaskId,
 };
-use idumb_journal::{Journal, Reading, RunRow, StateDir};
+use idumb_journal::{BlobStore, Journal, Reading, RunRow, StateDir};
 
 use crate::args::{Format, Log, Replay, Status};
 use crate::clock::wall;
@@ -21,6 +21,7 @@ use crate::driver::{LOOK_AGAIN, how_to_answer};
 use crate::established::recorded_plan;
 use crate::fault::{DONE, Fault, PAUSED, exit_of};
 use crate::output::{self, Objects};
+use crate::printed::printed;
 use crate::project::Project;
 use crate::record;
 use crate::report::{self, Paint, Scene, event_line, progress_block};
@@ -146,6 +147,7 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     let mut run = looked.begun(&events)?;
     known_agent(run.config(), args.agent.as_deref())?;
     let mut wanted = Wanted::new(args, task);
+    wanted.blobs = BlobStore::find(&looked.state)?;
     let mut objects = Objects::new(args.output.format, "events");
     objects.begin()?;
     let mut seen = 0;
@@ -188,6 +190,9 @@ fn shown(wanted: &Wanted<'_>, run: &Run, stamped: &Stamped) -> String {
     if args.grants {
         return grants(&stamped.event);
     }
+    if args.commands {
+        return printed(&stamped.event, wanted.blobs.as_ref());
+    }
     let paint = Paint::for_stream(&std::io::stdout());
     let scene = Scene::new(run, Moment { at: stamped.at, up: stamped.up });
     let line = event_line(stamped, &scene, paint).unwrap_or_else(|| bare(&stamped.event));
@@ -203,12 +208,14 @@ struct Wanted<'a> {
     /// What each task's builder may do, and its validator.
     building: BTreeMap<TaskId, Grants>,
     validating: BTreeMap<TaskId, Grants>,
+    /// Where what commands printed is.
+    blobs: Option<BlobStore>,
 }
 
 impl<'a> Wanted<'a> {
     fn new(args: &'a Log, task: Option<TaskId>) -> Self {
         let (agents, building, validating) = Default::default();
-        Self { args, task, agents, building, validating }
+        Self { args, task, agents, building, validating, blobs: None }
     }
 
     /// What an attempt, or its validator, did with files.

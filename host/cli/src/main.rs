@@ -32,6 +32,7 @@ mod look;
 mod native;
 mod output;
 mod plan_phase;
+mod printed;
 mod project;
 mod prompt;
 mod record;

@@ -50,7 +50,9 @@ impl Plan {
     /// [`PROTECTED`](crate::PROTECTED) names; of any other, everything.
     pub fn asked_by(&self, agent: &AgentBinding) -> Option<Bounds> {
         if agent.third_party {
-            return Some(self.all_of(agent));
+            let Bounds { reads, writes } = self.all_of(agent);
+            let output = self.output_for(agent);
+            return Some(Bounds { reads: distinct(reads.iter().chain(&output)), writes });
         }
         if agent.role != Role::Builder {
             return None;
@@ -62,6 +64,15 @@ impl Plan {
             writes: distinct(mine().flat_map(|task| &task.writes).filter(named)),
         };
         (asked != Bounds::default()).then_some(asked)
+    }
+
+    /// What an agent can read by the native commands that it may ask for: their output can be of
+    /// any file.
+    fn output_for(&self, agent: &AgentBinding) -> Option<PathGlob> {
+        let of = |task: &&crate::Task| agent.role != Role::Builder || task.agent == agent.name;
+        let mut tasks = self.tasks.iter().filter(of);
+        let asks = tasks.any(|task| !task.commands_for(agent.role).is_empty());
+        if asks { "**".parse().ok() } else { None }
     }
 
     /// Everything that the plan gives to an agent.
@@ -199,6 +210,23 @@ mod tests {
             let asked = plan().asked_by(&agent(name, role, third_party));
             assert_eq!(asked, expected, "{name} as {role}, by others: {third_party}");
         }
+    }
+
+    #[test]
+    fn who_may_ask_for_commands_asks_to_read_everything() {
+        let mut plan = plan();
+        let asked = |plan: &Plan, name, role| plan.asked_by(&agent(name, role, true)).unwrap();
+        let any: PathGlob = "**".parse().unwrap();
+        for (name, role) in [("mine", Role::Builder), ("judge", Role::Validator)] {
+            assert!(!asked(&plan, name, role).reads.contains(&any));
+        }
+        let mine = plan.tasks.iter_mut().find(|task| task.agent == "mine");
+        mine.unwrap().commands = vec!["test".to_owned()];
+        for (name, role) in [("mine", Role::Builder), ("judge", Role::Validator)] {
+            assert!(asked(&plan, name, role).reads.contains(&any), "{name}");
+        }
+        assert!(!asked(&plan, "other", Role::Builder).reads.contains(&any));
+        assert!(!asked(&plan, "look", Role::Verifier).reads.contains(&any));
     }
 
     #[test]

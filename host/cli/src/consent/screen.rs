@@ -3,9 +3,10 @@
 //! Invariant: what is protected or new stands first and is never left out; the words of others are
 //! made safe, and stand where they cannot be taken for the host's.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use idumb_core::{Capability, PathGlob, Role, is_protected};
+use idumb_core::{AgentBinding, Capability, PathGlob, Plan, Role, is_protected};
 use idumb_plan::CommandSource;
 
 use super::{Asking, Standing};
@@ -51,12 +52,8 @@ pub(super) fn question(asking: &Asking<'_>, open: &[Standing]) -> String {
 fn command(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Paint) {
     let Some(source) = &standing.command else { return };
     let (name, digest) = (paint.strong(&standing.agent.name), standing.agent.digest.short());
-    let tasks = asking.plan.tasks.iter().filter(|task| {
-        let mut names = task.accept.iter().filter_map(idumb_core::Criterion::command);
-        names.any(|name| name == standing.agent.name)
-    });
-    let tasks = some_of(tasks.map(|task| task.id.as_str()).collect());
-    let head = format!("{name}, a native command (idumb.toml, {digest}), is to check {tasks}");
+    let uses = command_uses(asking, &standing.agent.name).join("; ");
+    let head = format!("{name}, a native command (idumb.toml, {digest}), {uses}");
     let _ = writeln!(out, "\n  {head}");
     for line in command_lines(source) {
         let _ = writeln!(out, "    {line}");
@@ -70,9 +67,35 @@ fn command(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Pa
     }
 }
 
+/// What a command is wanted for.
+fn command_uses(asking: &Asking<'_>, name: &str) -> Vec<String> {
+    let of = |uses: &dyn Fn(&idumb_core::Task) -> bool| {
+        let tasks = asking.plan.tasks.iter().filter(|task| uses(task));
+        let ids: Vec<&str> = tasks.map(|task| task.id.as_str()).collect();
+        (!ids.is_empty()).then(|| some_of(ids))
+    };
+    let checks = |task: &idumb_core::Task| {
+        task.accept.iter().any(|criterion| criterion.command() == Some(name))
+    };
+    let asks = |task: &idumb_core::Task| task.commands.iter().any(|asked| asked == name);
+    let mut earlier = asking.established.commands.iter();
+    let again = earlier.any(|criterion| criterion.command() == Some(name));
+    let uses = [
+        of(&checks).map(|tasks| format!("is to check {tasks}")),
+        of(&asks).map(|tasks| format!("may be asked for by the agents of {tasks}")),
+        again.then(|| "is to check again what earlier phases promised".to_owned()),
+    ];
+    uses.into_iter().flatten().collect()
+}
+
 /// What a command is, a line for each thing.
 pub(crate) fn command_lines(source: &CommandSource) -> Vec<String> {
     let mut lines = vec![format!("runs {}", words_text(&source.run))];
+    if !source.arguments.is_empty() {
+        let patterns: Vec<String> =
+            source.arguments.iter().map(|pattern| printable(pattern)).collect();
+        lines.push(format!("with further arguments like {}", patterns.join("  ")));
+    }
     if let Some(dir) = &source.dir {
         lines.push(format!("in {}", printable(dir)));
     }
@@ -142,6 +165,14 @@ fn agent(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Pain
     if all.is_empty() {
         let _ = writeln!(out, "    for no file at all, only to take part");
     }
+    let commands = commands_asked(asking, agent);
+    if !commands.is_empty() {
+        let commands = commands.into_iter().collect::<Vec<_>>().join(" ");
+        let _ = writeln!(
+            out,
+            "    and to ask for native commands, whose output may be of any file: {commands}"
+        );
+    }
     if all.len() > shown {
         let number = asking.plan.phase.number;
         let _ = writeln!(
@@ -159,6 +190,13 @@ fn agent(out: &mut String, asking: &Asking<'_>, standing: &Standing, paint: Pain
         let _ = writeln!(out, "    you allowed {what}{when}; what is new has a +");
     }
     words(out, standing, paint);
+}
+
+/// The native commands that the plan lets an agent ask for.
+fn commands_asked<'a>(asking: &Asking<'a>, agent: &AgentBinding) -> BTreeSet<&'a str> {
+    let plan: &'a Plan = asking.plan;
+    let of = |task: &&'a idumb_core::Task| agent.role != Role::Builder || task.agent == agent.name;
+    plan.tasks.iter().filter(of).flat_map(|task| task.commands_for(agent.role)).collect()
 }
 
 /// What its author says that it may want, and what for.

@@ -101,7 +101,8 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
     }
 }
 
-fn observed_text(observed: &Observed) -> String {
+/// An observation in words.
+pub(crate) fn observed_text(observed: &Observed) -> String {
     match observed {
         Observed::File { path, digest, size } => {
             format!("file `{}`, {size} bytes, digest {}", printable(path), digest.short())

@@ -18,7 +18,7 @@ use std::io::IsTerminal;
 use idumb_core::{Moment, Plan, Progress, Run, RunConfig, RunState, Stamped, TaskId};
 
 pub(crate) use access::{Granted, access_text, limit_texts, tool_texts};
-pub(crate) use failure::failure_block;
+pub(crate) use failure::{failure_block, observed_text};
 use files::File;
 pub(crate) use json::{Json, status};
 pub(crate) use jsonl::{Jsonl, error_line};

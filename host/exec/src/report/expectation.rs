@@ -53,7 +53,7 @@ pub enum Unmet {
         skipped: u64,
     },
     /// Tests failed, whatever the exit status.
-    #[error("{failed} tests failed{}{}", if .names.is_empty() { "" } else { ": " }, .names.join(", "))]
+    #[error("{failed} test{} failed{}{}", if *.failed == 1 { "" } else { "s" }, if .names.is_empty() { "" } else { ": " }, .names.join(", "))]
     Failed {
         /// How many.
         failed: u64,
@@ -188,6 +188,7 @@ mod tests {
         for (unmet, words) in [
             (Unmet::Failed { failed: 3, names }, "3 tests failed: a, b"),
             (Unmet::Failed { failed: 3, names: Vec::new() }, "3 tests failed"),
+            (Unmet::Failed { failed: 1, names: Vec::new() }, "1 test failed"),
             (Unmet::Ended(Ended::Exited(101)), "the command exited with status 101"),
             (Unmet::RanNone { skipped: 2 }, "it ran no test (2 were skipped)"),
         ] {
