@@ -30,14 +30,12 @@ pub(crate) fn printed(event: &Event, blobs: Option<&BlobStore>) -> String {
 }
 
 fn command(evidence: &Evidence, blobs: Option<&BlobStore>) -> String {
-    let Observed::Command { stdout, stderr, outputs, .. } = &evidence.observed else {
-        return String::new();
-    };
+    let Observed::Command(seen) = &evidence.observed else { return String::new() };
     let mut out = format!("{}\n", observed_text(&evidence.observed));
-    for (name, digest) in [("stdout", stdout), ("stderr", stderr)] {
+    for (name, digest) in [("stdout", seen.stdout), ("stderr", seen.stderr)] {
         let Some(digest) = digest else { continue };
         let _ = writeln!(out, "  {name}:");
-        match blobs.ok_or_else(|| "the store is gone".to_owned()).and_then(|b| text(b, *digest)) {
+        match blobs.ok_or_else(|| "the store is gone".to_owned()).and_then(|b| text(b, digest)) {
             Ok(text) => lines(&text).for_each(|line| {
                 let _ = writeln!(out, "  | {line}");
             }),
@@ -46,7 +44,7 @@ fn command(evidence: &Evidence, blobs: Option<&BlobStore>) -> String {
             }
         }
     }
-    for file in outputs {
+    for file in &seen.outputs {
         let (path, size) = (printable(&file.path), file.size);
         let _ = writeln!(out, "  left {path}, {size} bytes, {}", file.digest);
     }

@@ -67,38 +67,7 @@ pub enum Observed {
         choice: String,
     },
     /// A native command was run.
-    Command {
-        /// What the project calls it.
-        name: String,
-        /// What an agent asked to have put behind the words of its definition.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        arguments: Vec<String>,
-        /// Of its definition.
-        definition: Digest,
-        /// Of the tree that it ran on: the change-set over the base.
-        tree: Digest,
-        /// How it ended, in words.
-        ended: String,
-        /// Its exit status, if it exited.
-        exit: Option<i32>,
-        /// What it reported of its tests; `None`: nothing that could be read.
-        tests: Option<TestCounts>,
-        /// The walls that stood around it.
-        walls: String,
-        /// What it wrote to its standard output, as far as that was kept: a blob.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stdout: Option<Digest>,
-        /// As `stdout`, of its standard error.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stderr: Option<Digest>,
-        /// Files that it left and that were asked for.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        outputs: Vec<OutputFile>,
-        /// Whether it was not run for this, but before: the same command, with the same arguments,
-        /// on the same tree.
-        #[serde(default, skip_serializing_if = "is_false")]
-        reused: bool,
-    },
+    Command(Box<CommandSeen>),
     /// The change-set of the candidate was listed.
     Changes {
         /// The change-set's digest.
@@ -106,6 +75,41 @@ pub enum Observed {
         /// How many paths it changes.
         count: u64,
     },
+}
+
+/// What the host saw of a native command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandSeen {
+    /// What the project calls it.
+    pub name: String,
+    /// What was put behind the words of its definition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// Of its definition.
+    pub definition: Digest,
+    /// Of the tree that it ran on: the change-set over the base.
+    pub tree: Digest,
+    /// How it ended, in words.
+    pub ended: String,
+    /// Its exit status, if it exited.
+    pub exit: Option<i32>,
+    /// What it reported of its tests; `None`: nothing that could be read.
+    pub tests: Option<TestCounts>,
+    /// The walls that stood around it.
+    pub walls: String,
+    /// What it wrote to its standard output, as far as that was kept: a blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<Digest>,
+    /// As `stdout`, of its standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<Digest>,
+    /// Files that it left and that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputFile>,
+    /// Whether it was not run for this, but before: the same command, with the same arguments,
+    /// on the same tree.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reused: bool,
 }
 
 /// A file that a command left behind; its content is a blob.
@@ -490,8 +494,8 @@ mod tests {
             r#""ended":"exited with 0","exit":0,"tests":null,"walls":"all"}"#
         );
         let observed: Observed = serde_json::from_str(&old).unwrap();
-        let Observed::Command { arguments, reused, .. } = &observed else { panic!("{observed:?}") };
-        assert!(arguments.is_empty() && !reused);
+        let Observed::Command(seen) = &observed else { panic!("{observed:?}") };
+        assert!(seen.arguments.is_empty() && !seen.reused);
         assert_eq!(serde_json::to_string(&observed).unwrap(), old, "it is written as it was");
     }
 

@@ -36,8 +36,8 @@ pub use digest::{Digest, ParseDigestError};
 pub use ending::{Aftermath, Interruption, Parking, PauseCause, RuleDecision, RunOutcome, Unkept};
 pub use event::{AgentBinding, Event, Moment, Prerequisite, Stamped, WorkflowStep};
 pub use evidence::{
-    AccessRecord, Evidence, Examination, Finding, Judgement, Observed, OutputFile, Read, Rechecked,
-    Seen, TestCounts, Unmet, Verdict,
+    AccessRecord, CommandSeen, Evidence, Examination, Finding, Judgement, Observed, OutputFile,
+    Read, Rechecked, Seen, TestCounts, Unmet, Verdict,
 };
 pub use glob::{GlobError, PathGlob};
 pub use grant::{Capability, Decision, Denial, DenialReason, Grants, PROTECTED, is_protected};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: wire types stop in this file and in `wire.rs`; all roles share one set.
 
-use idumb_core::{ChangeSet, Digest, Entry, Evidence, EvidenceId, LogLevel, Observed};
+use idumb_core::{ChangeSet, CommandSeen, Digest, Entry, Evidence, EvidenceId, LogLevel, Observed};
 use wasmtime::component::bindgen;
 
 use crate::guest::Guest;
@@ -102,7 +102,7 @@ impl evidence::Host for Guest {
             // A path is never a change-set, a plan, a run, a command or an answer.
             Observed::Absent { .. }
             | Observed::Changes { .. }
-            | Observed::Command { .. }
+            | Observed::Command(_)
             | Observed::Plan { .. }
             | Observed::Run { .. }
             | Observed::Answer { .. } => (evidence::Kind::Absent, String::new(), 0),
@@ -241,7 +241,7 @@ impl Guest {
 
 fn observed(name: String, arguments: Vec<String>, ran: &CommandRan) -> Observed {
     let [stdout, stderr] = ran.printed;
-    Observed::Command {
+    Observed::Command(Box::new(CommandSeen {
         name,
         arguments,
         definition: ran.definition,
@@ -254,5 +254,5 @@ fn observed(name: String, arguments: Vec<String>, ran: &CommandRan) -> Observed 
         stderr,
         outputs: Vec::new(),
         reused: ran.reused,
-    }
+    }))
 }

@@ -7,8 +7,8 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use idumb_core::{
-    Blobs, Criterion, Digest, Evidence, EvidenceId, Finding, Observed, OutputFile, TestCounts,
-    Verdict,
+    Blobs, CommandSeen, Criterion, Digest, Evidence, EvidenceId, Finding, Observed, OutputFile,
+    TestCounts, Verdict,
 };
 use idumb_exec::report::{Counts, Expectation, Format, NotAReport, Source, Unmet};
 use idumb_exec::{Captured, Ended, OutputError, Outputs, Ran, Stream, report};
@@ -43,7 +43,7 @@ impl Came {
     /// As the observation `id`.
     pub(crate) fn evidence(&self, id: EvidenceId) -> Evidence {
         let [stdout, stderr] = self.printed;
-        let observed = Observed::Command {
+        let seen = CommandSeen {
             name: self.invocation.name.clone(),
             arguments: self.invocation.arguments.clone(),
             definition: self.definition,
@@ -57,7 +57,7 @@ impl Came {
             outputs: self.outputs.values().flatten().cloned().collect(),
             reused: self.reused,
         };
-        Evidence { id, observed }
+        Evidence { id, observed: Observed::Command(Box::new(seen)) }
     }
 
     /// As an agent is told that asked for it.

@@ -5,7 +5,9 @@
 
 use std::fmt::Write as _;
 
-use idumb_core::{Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, TestCounts, Trouble};
+use idumb_core::{
+    CommandSeen, Denial, ErrorCode, Observed, Parking, TaskId, TaskRecord, TestCounts, Trouble,
+};
 
 use crate::report::progress::title;
 use crate::report::{Paint, Scene};
@@ -120,7 +122,8 @@ pub(crate) fn observed_text(observed: &Observed) -> String {
         Observed::Answer { prompt, choice } => {
             format!("a person answered prompt {prompt}: {}", printable(choice))
         }
-        Observed::Command { name, arguments, ended, tests, walls, tree, reused, .. } => {
+        Observed::Command(seen) => {
+            let CommandSeen { name, arguments, ended, tests, walls, tree, reused, .. } = &**seen;
             let tests = tests.map_or(String::new(), |tests| {
                 let TestCounts { passed, failed, skipped } = tests;
                 format!(", {passed} tests passed, {failed} failed, {skipped} were skipped")

@@ -216,7 +216,7 @@ fn task(rng: &mut Rng, number: usize, before: &[Task]) -> Task {
     let criteria = 1 + rng.below(2);
     let judged = if rng.chance(15) { 1 + rng.below(2) } else { 0 };
     let mut looks_at = || {
-        let path: &str = *rng.pick(&PATHS);
+        let path = *rng.pick(&PATHS);
         if rng.chance(20) { vec![glob(path)] } else { Vec::new() }
     };
     let accept: Vec<Criterion> = (1..=criteria)

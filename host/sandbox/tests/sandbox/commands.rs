@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use idumb_core::{
-    AccessRecord, Blobs, Change, ChangeSet, Digest, Entry, Examination, Observed, Read, Seen, Task,
-    TestCounts, Verdict,
+    AccessRecord, Blobs, Change, ChangeSet, CommandSeen, Digest, Entry, Examination, Observed,
+    Read, Seen, Task, TestCounts, Verdict,
 };
 use idumb_overlay::{Quota, WorkView};
 use idumb_sandbox::{
@@ -151,19 +151,21 @@ pub(crate) fn ask_for_commands() {
     assert_eq!(attempt.summary().lines().collect::<Vec<_>>(), said);
     let observed: Vec<Observed> =
         attempt.ended.evidence.iter().map(|evidence| evidence.observed.clone()).collect();
-    let command = |name: &str, arguments, ended: &str, exit, tests, reused| Observed::Command {
-        name: name.to_owned(),
-        arguments,
-        definition: Digest::of(b"definition"),
-        tree,
-        ended: ended.to_owned(),
-        exit,
-        tests,
-        walls: "walls".to_owned(),
-        stdout: Some(Digest::of(b"3 passed")),
-        stderr: None,
-        outputs: Vec::new(),
-        reused,
+    let command = |name: &str, arguments, ended: &str, exit, tests, reused| {
+        Observed::Command(Box::new(CommandSeen {
+            name: name.to_owned(),
+            arguments,
+            definition: Digest::of(b"definition"),
+            tree,
+            ended: ended.to_owned(),
+            exit,
+            tests,
+            walls: "walls".to_owned(),
+            stdout: Some(Digest::of(b"3 passed")),
+            stderr: None,
+            outputs: Vec::new(),
+            reused,
+        }))
     };
     let first =
         command("test", words(&["--all", "é"]), "exited with 0", Some(0), ran().tests, false);
@@ -249,7 +251,7 @@ pub(crate) fn rest_on_a_command() {
     assert_eq!(findings[0].note, "exited with 1, lint test");
     // What it makes of that is its own; that it rests on it can be seen.
     let exit = ended.evidence.iter().map(|evidence| match &evidence.observed {
-        Observed::Command { exit, .. } if evidence.id == findings[0].evidence[0] => *exit,
+        Observed::Command(seen) if evidence.id == findings[0].evidence[0] => seen.exit,
         other => panic!("{other:?}"),
     });
     assert_eq!(exit.collect::<Vec<_>>(), [Some(1)]);
