@@ -55,10 +55,14 @@ impl Room {
     /// # Errors
     /// Why there are none here, for people.
     pub(super) fn new(root: &Path) -> Result<Self, String> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let place =
             Place::here(TREES).ok_or_else(|| format!("no {} and no HOME", TREES.variable))?;
-        let place = apart(&place.folder, &[root])?;
+        Self::within(&place.folder, root)
+    }
+
+    fn within(place: &Path, root: &Path) -> Result<Self, String> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let place = apart(place, &[root])?;
         own_folder(&place).map_err(|why| format!("{}: {why}", place.display()))?;
         sweep(&place);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -267,5 +271,59 @@ impl Blobs for Nothing {
 
     fn keep(&self, _: &mut dyn io::Read) -> io::Result<(Digest, u64)> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn rooms_of_the_dead_go_and_those_of_the_living_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, root) = (dir.path().join("trees"), dir.path().join("project"));
+        fs::create_dir(&root).unwrap();
+        let living = Room::within(&place, &root).unwrap();
+        // What a process left that was killed, with what a command may have left in it.
+        let dead = place.join("1-0");
+        fs::create_dir_all(dead.join("tree-0/upper/locked")).unwrap();
+        fs::write(place.join("1-0.lock"), "").unwrap();
+        fs::write(root.join("mine"), "x").unwrap();
+        symlink(&root, dead.join("tree-0/upper/link")).unwrap();
+        fs::set_permissions(dead.join("tree-0/upper/locked"), fs::Permissions::from_mode(0o0))
+            .unwrap();
+        let another = Room::within(&place, &root).unwrap();
+        assert!(!dead.exists() && root.join("mine").exists());
+        assert_eq!(names(&place).len(), 4, "two rooms and their locks: {:?}", names(&place));
+        drop((living, another));
+        assert!(names(&place).is_empty(), "{:?}", names(&place));
+    }
+
+    #[test]
+    fn a_place_that_is_not_the_users_alone_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("project");
+        fs::create_dir(&root).unwrap();
+        let refused = |place: &Path| Room::within(place, &root).map(drop).unwrap_err();
+        assert!(refused(&root.join("trees")).contains("is not apart from"));
+        let open = dir.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(refused(&open).contains("not yours alone"));
+        let link = dir.path().join("link");
+        symlink(dir.path(), &link).unwrap();
+        assert!(refused(&link).contains("not yours alone"));
+        assert!(names(&open).is_empty());
     }
 }
