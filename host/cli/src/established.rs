@@ -57,6 +57,11 @@ impl Established {
         Ok(all)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Criterion> {
+        self.criteria.iter().chain(&self.commands)
+    }
+
     /// The phase and the task that established a criterion of these.
     pub(crate) fn whose(&self, criterion: &CriterionId) -> Option<&(PhaseId, TaskId)> {
         self.whose.get(criterion)

@@ -311,6 +311,7 @@ impl Opened<'_> {
             run: run.config().run.clone(),
             plan: run.plan().clone(),
             natives: Arc::new(natives),
+            promises: Mutex::default(),
             base,
             blobs,
             upper,

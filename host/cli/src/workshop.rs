@@ -4,9 +4,11 @@
 //! the user's tree is written in [`Workshop::integrate`] and nowhere else.
 
 mod checking;
+mod promises;
 mod recheck;
 
 pub(crate) use checking::{commands_of, judged_by};
+pub(crate) use promises::Promises;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -42,6 +44,8 @@ pub(crate) struct Workshop {
     pub(crate) roster: Roster,
     pub(crate) established: Established,
     pub(crate) natives: Arc<Natives>,
+    /// What completed tasks promised, found by paths.
+    pub(crate) promises: Mutex<Promises>,
     pub(crate) messages: mpsc::UnboundedSender<Message>,
     pub(crate) notices: mpsc::Sender<Notice>,
     /// How much of the machine this process and the agents may use.

@@ -185,7 +185,7 @@ impl Task {
             looks_at.any(|glob| glob.matches(path))
         };
         let others: BTreeSet<&str> = changed.iter().copied().filter(|path| !known(path)).collect();
-        let unknown = judged.without_tree().stale_read(&others).is_some();
+        let unknown = !others.is_empty() && judged.without_tree().stale_read(&others).is_some();
         let at_stake = |criterion: &&Criterion| unknown || criterion.is_touched_by(changed);
         self.recheckable().filter(at_stake).collect()
     }

@@ -13,7 +13,7 @@ use idumb_core::{
 use idumb_overlay::ReadView;
 use idumb_sandbox::{CallOptions, Candidate, Context, Stop};
 
-use super::recheck::Stakes;
+use super::promises::AtStake;
 use super::{Assignment, Workshop, came_to, host_trouble};
 use crate::desk::QuietDesk;
 use crate::established::recheckable;
@@ -24,7 +24,7 @@ impl Workshop {
         self: &Arc<Self>,
         work: &Assignment,
         digest: Digest,
-        stakes: Stakes,
+        stakes: AtStake,
     ) -> Result<(Examination, AccessRecord), Trouble> {
         let change_set = self.change_set(digest)?;
         let view = self.candidate_view(&change_set, work.grants.clone())?;

@@ -4,67 +4,37 @@
 //! that criterion was checked on it; what it cannot break is not checked again, and is counted.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use idumb_core::{
     AccessRecord, ChangeSet, Criterion, CriterionId, Evidence, EvidenceId, Examination, Finding,
-    Grants, Rechecked, Role, RunState, Task, TaskId, TaskState, Trouble, Verdict,
+    Grants, Rechecked, Role, RunState, Task, TaskId, Trouble, Verdict,
 };
 use idumb_sandbox::{CallOptions, Candidate};
 
 use super::checking::{Commanded, commands_of, of_checker, read_everything};
+use super::promises::AtStake;
 use super::{Assignment, Workshop, came_to};
-
-/// What a candidate may break.
-#[derive(Debug, Default)]
-pub(super) struct Stakes {
-    /// Tasks of this run, with the criteria that it may break.
-    tasks: Vec<Task>,
-    /// Criteria of earlier phases that it may break.
-    earlier: Vec<Criterion>,
-    /// How many criteria of both it cannot break.
-    untouched: u64,
-}
 
 impl Workshop {
     /// What the candidate of `task` may break, as the run stands when it begins to be validated.
-    pub(super) fn stakes(&self, task: &TaskId, state: &RunState) -> Stakes {
+    pub(super) fn stakes(&self, task: &TaskId, state: &RunState) -> AtStake {
         let latest = state.task(task).and_then(|record| record.latest.as_ref());
         let paths = latest.map_or(&[][..], |latest| &latest.paths);
         let changed: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
-        let nothing = AccessRecord::default();
-        let mut stakes = Stakes::default();
-        // Both are in the order of the plan.
-        for (task, (_, record)) in self.plan.tasks.iter().zip(state.tasks()) {
-            if record.state != TaskState::Succeeded {
-                continue;
-            }
-            let judged = record.latest.as_ref().map_or(&nothing, |latest| &latest.judged);
-            let accept = task.at_stake(judged, &changed);
-            stakes.untouched += (task.recheckable().count() - accept.len()) as u64;
-            if !accept.is_empty() {
-                let accept = accept.into_iter().cloned().collect();
-                stakes.tasks.push(Task { accept, ..task.clone() });
-            }
-        }
-        for criterion in self.established.criteria.iter().chain(&self.established.commands) {
-            match criterion.is_touched_by(&changed) {
-                true => stakes.earlier.push(criterion.clone()),
-                false => stakes.untouched += 1,
-            }
-        }
-        stakes
+        let mut promises = self.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        promises.at_stake(&changed, &self.plan, state, &self.established)
     }
 
     /// Checks on the candidate what it may break.
     pub(super) async fn recheck(
         self: &Arc<Self>,
         work: &Assignment,
-        stakes: Stakes,
+        stakes: AtStake,
         change_set: &ChangeSet,
         (examination, record): (&mut Examination, &mut AccessRecord),
     ) -> Result<(), Trouble> {
-        let Stakes { tasks, earlier, untouched } = stakes;
+        let AtStake { tasks, earlier, untouched } = stakes;
         examination.untouched = untouched;
         let mut by_host = commands_of(&earlier);
         for mut task in tasks {
