@@ -180,14 +180,17 @@ fn a_command_gets_nothing_of_the_hosts_and_not_the_projects_secrets() {
     let command =
         "[commands.look]\nrun = [\"sh\", \"-c\", \"env; ls -a . deep; ls /root /home; exit 1\"]\n";
     let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"look\" }"), command);
-    for secret in [".git/config", ".env", "deep/.env.local", ".npmrc", "built/CACHEDIR.TAG"] {
+    for secret in [".git/config", ".env", "deep/.env.local", ".npmrc", "deep/.idumb/state"] {
         project.put(secret, "");
     }
+    project.put("built/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+    project.put("kept/CACHEDIR.TAG", "not so");
     let mut run = project.command(&["execute-phase", "1", "--mode=auto", "--grant=look"]);
     let output = run.env("API_KEY", "sesame").env("GIT_DIR", "/elsewhere").output().unwrap();
     assert_eq!(output.status.code(), Some(14), "{}", told(&output));
     let text = told(&output);
-    assert!(text.contains("test.sh") && text.contains("out.txt"), "the candidate: {text}");
+    let there = ["test.sh", "out.txt", "kept"];
+    assert!(there.iter().all(|name| text.contains(name)), "the candidate: {text}");
     for secret in ["sesame", "/elsewhere", ".git", ".idumb", ".env", ".npmrc", "built"] {
         let note = project.events(&["candidate_judged"])[0]["examination"]["findings"].to_string();
         assert!(!note.contains(secret), "{secret}: {note}");

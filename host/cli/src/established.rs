@@ -20,6 +20,8 @@ pub(crate) struct Established {
     pub(crate) commands: Vec<Criterion>,
     /// Whose each is.
     whose: BTreeMap<CriterionId, (PhaseId, TaskId)>,
+    /// What the current plan ends and nobody established.
+    unknown: Vec<CriterionId>,
     completed: Vec<RunRow>,
 }
 
@@ -31,18 +33,19 @@ impl Established {
         for row in completed.iter().filter(|row| row.phase.number != current.phase.number) {
             plans.push(recorded_plan(journal, &row.run)?);
         }
-        let ended: BTreeSet<&CriterionId> =
-            plans.iter().chain([current]).flat_map(|plan| &plan.supersedes).collect();
         let mut taken: BTreeSet<CriterionId> =
             current.links.iter().map(|link| link.id.clone()).collect();
         let mut all = Self { completed, ..Self::default() };
+        // In the order of phases: a plan ends what was established before it, by the names that
+        // are shown, and nothing of its own or of what comes after.
         for plan in &plans {
+            all.end(&plan.supersedes);
             let criteria = plan
                 .tasks
                 .iter()
                 .flat_map(|task| task.recheckable().map(move |criterion| (&task.id, criterion)));
-            for (task, criterion) in criteria.filter(|(_, one)| !ended.contains(&one.id)) {
-                let number = all.whose.len() + 1;
+            for (task, criterion) in criteria {
+                let number = taken.len() + 1;
                 let id = unique(&criterion.id, &plan.phase.key(), number, &taken)?;
                 taken.insert(id.clone());
                 all.whose.insert(id.clone(), (plan.phase.clone(), task.clone()));
@@ -54,7 +57,27 @@ impl Established {
                 }
             }
         }
+        all.unknown = all.end(&current.supersedes);
         Ok(all)
+    }
+
+    /// Takes promises out; returns those names that mean none.
+    fn end(&mut self, names: &[CriterionId]) -> Vec<CriterionId> {
+        let mut unknown = Vec::new();
+        for name in names {
+            if self.whose.remove(name).is_none() {
+                unknown.push(name.clone());
+            }
+        }
+        let left = |criterion: &Criterion| self.whose.contains_key(&criterion.id);
+        self.criteria.retain(left);
+        self.commands.retain(left);
+        unknown
+    }
+
+    /// What the current plan's `supersedes` names and no earlier phase established.
+    pub(crate) fn unknown(&self) -> &[CriterionId] {
+        &self.unknown
     }
 
     /// All of them.

@@ -207,6 +207,10 @@ impl Opened<'_> {
             Start::Fresh => journal.next_run_id(&plan.phase)?,
             Start::Resume(recorded) => recorded.run.config().run.clone(),
         };
+        for name in established.unknown() {
+            let what = "which no completed phase before it established: it ends nothing";
+            say(args, &format!("`supersedes` names {name}, {what}"));
+        }
         native::still_defined(&established, &self.project.config)?;
         let consents = self.consents(args, (&plan, &id), &roster, &established)?;
         // Before the run is bound to this plan: what lacks here changes nothing.

@@ -102,6 +102,14 @@ impl PathGlob {
         walk(&self.parts, &names, &|part, name| part.matches(name))
     }
 
+    /// Whether `path` is where everything that matches lies, or above that: a link or a file there
+    /// decides what is there at all.
+    pub fn lies_below(&self, path: &str) -> bool {
+        let mut parts = self.parts.iter();
+        let names = |name| matches!(parts.next(), Some(Part::Literal(part)) if part == name);
+        path.split('/').all(names) && parts.next().is_some()
+    }
+
     /// Whether a path below the directory `dir` could match: `dir` must be visible on
     /// the way to it. The root is the empty text.
     pub fn may_match_below(&self, dir: &str) -> bool {
@@ -304,6 +312,18 @@ mod tests {
 
     fn glob(text: &str) -> PathGlob {
         text.parse().expect(text)
+    }
+
+    #[test]
+    fn what_lies_below_a_path() {
+        let below = |glob: &str, path: &str| glob.parse::<PathGlob>().unwrap().lies_below(path);
+        for (glob, path) in [("a/b", "a"), ("a/b/*.rs", "a/b"), ("a/**", "a"), ("a/b/c", "a")] {
+            assert!(below(glob, path), "{glob} {path}");
+        }
+        for (glob, path) in [("a", "a"), ("ab/c", "a"), ("**/x", "a"), ("*/x", "a"), ("a/b", "a/c")]
+        {
+            assert!(!below(glob, path), "{glob} {path}");
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub const PROTECTED: &[&str] = &[
     "**/.env*/**",
     "**/.npmrc",
     "**/.ssh/**",
+    "**/cachedir.tag",
 ];
 
 /// What one task's agent may read and write.
@@ -162,9 +163,11 @@ pub fn is_protected(path: &str) -> bool {
     use std::sync::LazyLock;
     static GLOBS: LazyLock<Vec<PathGlob>> =
         LazyLock::new(|| PROTECTED.iter().filter_map(|text| text.parse().ok()).collect());
-    // Most paths need no pattern: every one of them has a name that begins with a dot, but for one.
+    // Most paths need no pattern: every one of them has a name that begins with a dot, but for two.
     let dotted = path.starts_with('.') || path.contains("/.");
-    if !dotted && !path.eq_ignore_ascii_case("idumb.toml") {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let undotted = ["idumb.toml", "cachedir.tag"];
+    if !dotted && !undotted.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return false;
     }
     let lower = path.to_lowercase();

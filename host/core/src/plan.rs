@@ -134,7 +134,10 @@ impl Criterion {
     /// Whether a change of the paths in `changed` may break it: it looks at one, or it is one of a
     /// command, which may look at anything.
     pub fn is_touched_by(&self, changed: &BTreeSet<&str>) -> bool {
-        let looks_at = |path: &&str| self.looks_at.iter().any(|glob| glob.matches(path));
+        // What stands above it decides what it is, and whether it is there.
+        let looks_at = |path: &&str| {
+            self.looks_at.iter().any(|glob| glob.matches(path) || glob.lies_below(path))
+        };
         !changed.is_empty() && (self.command().is_some() || changed.iter().any(looks_at))
     }
 
@@ -185,7 +188,10 @@ impl Task {
             looks_at.any(|glob| glob.matches(path))
         };
         let others: BTreeSet<&str> = changed.iter().copied().filter(|path| !known(path)).collect();
-        let unknown = !others.is_empty() && judged.without_tree().stale_read(&others).is_some();
+        // The host says so of a task with commands; of another, its validator asked for one.
+        let commands = self.accept.iter().any(|criterion| criterion.command().is_some());
+        let read = if commands { &judged.without_tree() } else { judged };
+        let unknown = !others.is_empty() && read.stale_read(&others).is_some();
         let at_stake = |criterion: &&Criterion| unknown || criterion.is_touched_by(changed);
         self.recheckable().filter(at_stake).collect()
     }

@@ -121,7 +121,8 @@ fn command(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<CommandSource, 
     };
     let path = |reading: &mut Reading<'_>, key: &str| -> Result<Option<String>, Told> {
         let item = table.get(key);
-        let path = item.map(|item| reading.path(&item).map(str::to_owned));
+        // No pattern: it is looked for by its name.
+        let path = item.map(|item| reading.literal(&item).map(|path| path.as_str().to_owned()));
         path.transpose()
     };
     let dir = path(reading, "dir");

@@ -44,7 +44,7 @@ pub(crate) fn doctor(project: Option<&Path>, args: &Doctor) -> Result<u8> {
         return Ok(DONE);
     }
     let root = Project::open(project);
-    let found = [engine(), cache(root.as_ref().ok()), kernel(), commands(), state(&root)];
+    let found = [engine(), cache(root.as_ref().ok()), kernel(), commands(&root), state(&root)];
     let out = match args.output.format {
         Format::Text => columns::fit(&text(&found)),
         Format::Json | Format::Jsonl => {
@@ -138,13 +138,14 @@ fn kernel() -> Found {
 }
 
 /// Whether native commands can be confined: one that does nothing is run.
-fn commands() -> Found {
+fn commands(project: &Result<Project>) -> Found {
     let lacks = |why: String| Err((Severity::Lacks, format!("none can be run: {why}")));
     let verdict = match tempfile::tempdir() {
         Err(error) => lacks(error.to_string()),
         Ok(tree) => {
-            let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-            match native::walls(std::iter::empty(), &here, tree.path(), &[]) {
+            // Without a project, on layers over nothing.
+            let root = project.as_ref().map_or(tree.path(), |project| project.root.as_path());
+            match native::walls(std::iter::empty(), root, tree.path(), &[]) {
                 Ok(walls) => {
                     let trees = match &walls.layers {
                         Ok(_) => "laid over the project".to_owned(),

@@ -148,35 +148,33 @@ impl Natives {
             let made = made.map_err(|why| host_trouble("the tree of a command", &why))?;
             let before = self.remembered(invocation, source, made.digest());
             let came = match before {
-                Some(came) => Ok(came),
-                None => self.came(invocation, source, &made, (listener, ending)),
+                Some(came) => Ok(Some(came)),
+                None => self.came(invocation, source, (&made, change_set), (listener, ending)),
             };
-            let steady = came.is_err() || self.is_steady(&made, change_set)?;
             // The tree goes before anything is said of the command.
             made.remove().map_err(|why| host_trouble("removing the tree of a command", &why))?;
-            if steady {
-                let came = came?;
+            if let Some(came) = came? {
                 self.remember(&came);
                 return Ok(came);
             }
-            // Somebody wrote to the project meanwhile: a copy stays as it is.
+            // A copy stays as it is.
             room = None;
         }
     }
 
-    fn is_steady(&self, made: &Made, change_set: &ChangeSet) -> Result<bool, Trouble> {
-        let steady = self.trees.is_steady(made, change_set);
-        steady.map_err(|why| host_trouble("looking at the project again", &why))
-    }
-
+    /// Runs it; `None` if somebody wrote to the project meanwhile: what came of it is of no tree.
     fn came(
         &self,
         invocation: &Invocation,
         source: &CommandSource,
-        made: &Made,
+        (made, change_set): (&Made, &ChangeSet),
         (listener, ending): (&Listener, &Ending),
-    ) -> Result<Came, Trouble> {
+    ) -> Result<Option<Came>, Trouble> {
         let ran = self.ran(invocation, source, &made.tree(), (listener, ending))?;
+        let steady = self.trees.is_steady(made, change_set);
+        if !steady.map_err(|why| host_trouble("looking at the project again", &why))? {
+            return Ok(None);
+        }
         let written = made.written();
         let counts = came::counted(source, &ran, &written);
         let not_kept = |why| host_trouble("what a command left cannot be kept", &why);
@@ -184,7 +182,7 @@ impl Natives {
         let printed = came::printed(&ran, &*self.blobs).map_err(not_kept)?;
         let (invocation, definition) = (invocation.clone(), source.digest());
         let (tree, reused) = (made.digest(), false);
-        Ok(Came { invocation, definition, tree, ran, counts, outputs, printed, reused })
+        Ok(Some(Came { invocation, definition, tree, ran, counts, outputs, printed, reused }))
     }
 
     fn ran(

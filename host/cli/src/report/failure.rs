@@ -93,6 +93,12 @@ fn trouble_lines(out: &mut String, scene: &Scene<'_>, record: &TaskRecord, troub
         let earlier = |rechecked: &idumb_core::Rechecked| {
             rechecked.phase.is_some() && rechecked.finding.criterion == unmet.criterion
         };
+        if let Some(task) = unmet.breaks.as_ref().filter(|_| !again.clone().any(earlier)) {
+            let _ = writeln!(
+                out,
+                "        if that is meant, change what {task} promises, and go on with --resume --replan"
+            );
+        }
         if again.clone().any(earlier) {
             let _ = writeln!(
                 out,

@@ -3,7 +3,7 @@
 //! Invariant: what is not found cannot be broken; what is found is looked at more closely. Finding
 //! takes as long as there are changed paths, not as there are completed tasks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use idumb_core::{AccessRecord, Criterion, PathGlob, Plan, RunState, Task};
 
@@ -22,7 +22,7 @@ enum Whose {
 #[derive(Debug, Default)]
 pub(crate) struct Promises {
     /// By each path that is looked at, or was read.
-    by_path: HashMap<String, Vec<Whose>>,
+    by_path: BTreeMap<String, Vec<Whose>>,
     /// By patterns that mean more than one path.
     by_pattern: Vec<(PathGlob, Whose)>,
     /// Those that commands show, which any change may break.
@@ -124,7 +124,7 @@ impl Promises {
         }
     }
 
-    /// Everything that has to do with one of the paths, or with what is above it.
+    /// Everything that has to do with one of the paths, or with what is above or below it.
     fn found(&self, changed: &BTreeSet<&str>) -> BTreeSet<Whose> {
         let mut found = BTreeSet::new();
         for path in changed {
@@ -133,7 +133,13 @@ impl Promises {
             for name in above.chain([*path, ""]) {
                 found.extend(self.by_path.get(name).into_iter().flatten());
             }
-            let patterns = self.by_pattern.iter().filter(|(glob, _)| glob.matches(path));
+            // What stands there decides what is below.
+            let below = format!("{path}/");
+            let rest = self.by_path.range(below.clone()..);
+            let rest = rest.take_while(|(name, _)| name.starts_with(&below));
+            found.extend(rest.flat_map(|(_, whose)| whose));
+            let touches = |glob: &PathGlob| glob.matches(path) || glob.lies_below(path);
+            let patterns = self.by_pattern.iter().filter(|(glob, _)| touches(glob));
             found.extend(patterns.map(|(_, whose)| whose));
         }
         found
@@ -152,7 +158,9 @@ mod tests {
     #[test]
     fn nothing_that_may_be_broken_is_overlooked() {
         let mut touched = 0;
-        for glob in ["a", "a/b/c.rs", "**", "a/**", "*.txt", "**/*.rs", "d/*", ".env"] {
+        for glob in
+            ["a", "a/b/c.rs", "**", "a/**", "*.txt", "**/*.rs", "d/*", ".env", "a/b/*", "ab/c"]
+        {
             let criterion = Criterion {
                 id: CriterionId::new("c").unwrap(),
                 text: String::new(),

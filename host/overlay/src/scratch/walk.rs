@@ -326,8 +326,18 @@ impl<'a> Walk<'a> {
         };
         // Before anything in it is looked at: what changes later makes these times old.
         let stat = rfs::fstat(&fd).map_err(at(path))?;
+        self.look_for_reasons(path, &stat, tally);
+        // It can be listed and not searched.
+        match look(fd.as_fd(), c".") {
+            Err(Errno::ACCESS | Errno::PERM) if !path.is_empty() => {
+                tally.leave_out(path, Why::Unreadable);
+                return Ok(());
+            }
+            found => found.map_err(at(path))?,
+        };
         let mut dir = visit.enter(path)?;
         let mut record = Vec::new();
+        note(&mut record, b'.', c"", &stat);
         for (name, kind) in self.list(&fd).map_err(at(path))? {
             let Ok(text) = name.to_str() else {
                 let shown = join(path, &name.to_string_lossy());
@@ -372,6 +382,9 @@ impl<'a> Walk<'a> {
             Verdict::Changed => return Ok(()),
             Verdict::Excluded => {
                 tally.counts.excluded += 1;
+                // Its name alone: one that comes to be later was not kept out of sight.
+                record.push(b'x');
+                record.extend_from_slice(from.name.to_bytes_with_nul());
                 tally.hidden.extend(CString::new(from.path).ok());
                 return Ok(());
             }
@@ -425,8 +438,10 @@ impl<'a> Walk<'a> {
         match rfs::readlinkat(from.dir, from.name, Vec::new()) {
             Ok(target) => {
                 tally.counts.links += 1;
-                record.push(b'l');
-                record.extend_from_slice(from.name.to_bytes_with_nul());
+                if let Some(stat) = look(from.dir, from.name).map_err(at(from.path))? {
+                    self.look_for_reasons(from.path, &stat, tally);
+                    note(record, b'l', from.name, &stat);
+                }
                 record.extend_from_slice(target.to_bytes_with_nul());
                 visit.link(dir, from.name, &target).map_err(at(from.path))
             }
@@ -482,6 +497,9 @@ impl Walk<'_> {
             tally.no_layer = Some(format!("{path} is on another file system"));
         } else if (stat.st_uid, stat.st_gid) != self.own {
             tally.no_layer = Some(format!("{path} belongs to another user or group"));
+        } else if self.own.0 != 0 && !may_read(stat) {
+            // Who mounts may read everything, and a command that owns it can change its mode.
+            tally.no_layer = Some(format!("{path} may not be read"));
         }
     }
 }
@@ -495,6 +513,16 @@ impl Tally {
         path.extend_from_slice(name.to_bytes());
         self.hidden.extend(CString::new(path).ok());
     }
+}
+
+/// Whether its owner may read it, and search it if it is a directory.
+fn may_read(stat: &Stat) -> bool {
+    let wanted = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => 0o500,
+        FileType::RegularFile => 0o400,
+        _ => 0,
+    };
+    stat.st_mode & wanted == wanted
 }
 
 /// Adds which version of which file it is.

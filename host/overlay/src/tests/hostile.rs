@@ -304,6 +304,7 @@ fn every_protected_pattern_protects() {
         ("**/.env*/**", ".env.d/token"),
         ("**/.npmrc", ".npmrc"),
         ("**/.ssh/**", ".ssh/id"),
+        ("**/cachedir.tag", "a/CACHEDIR.TAG"),
     ];
     assert_eq!(samples.map(|(pattern, _)| pattern), PROTECTED, "a sample for each");
     for (_, path) in samples {

@@ -122,7 +122,7 @@ fn commands() -> Value {
             let patterns = list(leaf::sought());
             about(patterns, "What further arguments may be: regular expressions for a whole one.")
         }
-        "dir" => about(leaf::path(), "Where it starts, from the project's root."),
+        "dir" => about(leaf::literal(), "Where it starts, from the project's root."),
         "env" => {
             let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
             about(texts, "Its environment, beside PATH, HOME, TMPDIR, USER and LANG.")
@@ -137,7 +137,9 @@ fn commands() -> Value {
         "caches" => about(hosts(), "Host folders that it may write: what it leaves there stays."),
         "bins" => about(hosts(), "Host folders with programs, first in PATH."),
         "report" => about(word(REPORTS), "How it reports what its tests did."),
-        "report_file" => about(leaf::path(), "Where it leaves that report; default: its output."),
+        "report_file" => {
+            about(leaf::literal(), "Where it leaves that report; default: its output.")
+        }
         _ => Value::Null,
     });
     json!({
