@@ -116,6 +116,36 @@ fn what_an_earlier_phase_promised_by_a_command_holds_until_it_is_ended() {
 }
 
 #[test]
+fn a_promise_is_ended_by_the_name_that_is_shown_and_only_what_was_made_before() {
+    let phase = |number: u32, (file, text): (&str, &str), supersedes: &str, accept: &str| {
+        let task = task("T1", "", (file, text), accept);
+        let head = format!("phase = {number}\ngoal = \"g\"\nsupersedes = [{supersedes}]\n");
+        format!("{head}{task}")
+    };
+    let says = |file: &str, text: &str| format!("{{ contains = \"{file}\", text = \"{text}\" }}");
+    let there = |file: &str| format!("{{ exists = \"{file}\" }}");
+    let project = Project::with(&phase(1, ("a.txt", "one"), "", &says("a.txt", "one")), "");
+    // It ends phase 1's `T1.1`, and has one of its own.
+    let second = phase(2, ("a.txt", "two"), "\"T1.1\"", &says("a.txt", "two"));
+    project.put(".idumb/phases/2-b/plan.toml", second);
+    project.put(".idumb/phases/3-c/plan.toml", phase(3, ("a.txt", "3"), "", &there("a.txt")));
+    project.runs(&["1"], 0);
+    project.runs(&["2"], 0);
+    let text = told(&project.runs(&["3"], 14));
+    assert!(text.contains("it breaks T1 of phase 2-b"), "{text}");
+    assert_eq!(project.text("a.txt").as_deref(), Some("two\n"));
+    let hint = text.split("supersedes = [").nth(1).unwrap().split(']').next().unwrap();
+    let ended = phase(3, ("a.txt", "3"), hint, &there("a.txt"));
+    project.put(".idumb/phases/3-c/plan.toml", ended);
+    project.runs(&["3", "--restart"], 0);
+    // A name that means nothing is told.
+    let fourth = phase(4, ("b.txt", "4"), "\"T9.9\"", &there("b.txt"));
+    project.put(".idumb/phases/4-d/plan.toml", fourth);
+    let text = told(&project.runs(&["4"], 0));
+    assert!(text.contains("`supersedes` names T9.9") && text.contains("ends nothing"), "{text}");
+}
+
+#[test]
 fn what_only_a_person_can_judge_is_looked_at_for_what_it_breaks() {
     let tasks = [
         task("T1", "", ("a.txt", "one"), "{ contains = \"a.txt\", text = \"one\" }"),
