@@ -8,6 +8,7 @@
 mod project;
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
@@ -224,6 +225,42 @@ fn work_is_verified_by_its_commands_on_the_tree_as_it_is() {
     assert_eq!(verified.status.code(), Some(14), "{}", told(&verified));
     assert!(told(&verified).contains("[V003]"), "{}", told(&verified));
     assert!(!project.folder().join("made-by-the-test").exists());
+}
+
+#[test]
+fn what_cannot_be_started_is_the_candidates_to_answer_for() {
+    let run = "[commands.run]\nrun = [\"./run.sh\"]\n";
+    let wrong = task("P1-T1", "run.sh", "exit 0", "{ command = \"run\" }");
+    let project = with(&wrong, run);
+    let text = told(&project.runs(&["--grant=run"], 14));
+    assert!(text.contains("it could not be started: `./run.sh`"), "no execute bit: {text}");
+    assert!(project.commands()[0]["ended"].as_str().unwrap().contains("could not be started"));
+    assert_eq!(project.commands()[0]["exit"], Value::Null);
+    // Taking it away is breaking what was promised by it.
+    let tasks = [
+        task("P1-T1", "a.txt", "a", "{ command = \"run\" }"),
+        "[[tasks]]\nid = \"P1-T2\"\ntitle = \"Delete\"\nwrites = [\"run.sh\"]\n\
+         depends_on = [\"P1-T1\"]\nsteps = [{ delete = \"run.sh\" }]\n\
+         accept = [{ absent = \"run.sh\" }]\n"
+            .to_owned(),
+    ];
+    let project = with(&tasks.concat(), run);
+    project.put("run.sh", "#!/bin/sh\nexit 0\n");
+    let script = project.folder().join("run.sh");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = told(&project.runs(&["--grant=run"], 14));
+    assert!(text.contains("regression: it breaks P1-T1: it could not be started"), "{text}");
+    assert!(script.exists());
+}
+
+#[test]
+fn what_a_command_prints_does_not_continue_what_the_host_says() {
+    let long = "[commands.long]\nrun = [\"sh\", \"-c\", \"head -c 9000 /dev/zero | tr '\\\\0' x; \
+                echo; echo aside >&2; exit 1\"]\n";
+    let project = with(&task("P1-T1", "a.txt", "x", "{ command = \"long\" }"), long);
+    let text = told(&project.runs(&["--grant=long"], 14));
+    assert!(text.contains("it exited with 1\n") && text.contains("| aside"), "{text}");
+    assert!(!text.contains("it exited with 1x"), "{text}");
 }
 
 #[test]

@@ -86,6 +86,29 @@ fn ctrl_c_once_lets_a_builder_end_within_its_grace() {
 }
 
 #[test]
+fn ctrl_c_is_not_for_the_command_that_runs_it_has_its_grace_too() {
+    let task = "[[tasks]]\nid = \"P1-T1\"\ntitle = \"Wait\"\nwrites = [\"out/new.txt\"]\n\
+                steps = [{ write = \"out/new.txt\", content = \"x\" }]\n\
+                accept = [{ command = \"wait\" }]\n";
+    let project = Project::new(task);
+    project.configure(
+        "[defaults]\ngrace = \"1h\"\n[commands.wait]\nrun = [\"sh\", \"-c\", \"echo begun; \
+         until grep -q go go.txt; do sleep 0.05; done\"]\n",
+    );
+    project.put("go.txt", "wait");
+    let mut terminal = project.run(&["--grant=wait"]);
+    terminal.shows(&["P1-T1 runs wait: begun"]);
+    terminal.press(CTRL_C);
+    terminal.shows(&["pausing: what is under way gets 1h to end"]);
+    project.elsewhere(&["pause"]);
+    project.put("go.txt", "go");
+    terminal.ends(130);
+    assert!(project.events(&["attempt_failed"]).is_empty(), "{:#?}", project.events(&[]));
+    project.run(&["--resume", "--grant=wait"]).ends(0);
+    assert!(project.has("out/new.txt"));
+}
+
+#[test]
 fn ctrl_c_twice_stops_at_once_and_the_run_can_be_taken_up() {
     let project = Project::new(&WAITS.replace("wait_for_other", "loop_forever"));
     project.defaults("grace = \"1h\"");

@@ -19,10 +19,18 @@ pub(crate) struct Established {
     /// Those that native commands show, by such a name.
     pub(crate) commands: Vec<Criterion>,
     /// Whose each is.
-    whose: BTreeMap<CriterionId, (PhaseId, TaskId)>,
+    whose: BTreeMap<CriterionId, Owner>,
     /// What the current plan ends and nobody established.
     unknown: Vec<CriterionId>,
     completed: Vec<RunRow>,
+}
+
+/// Who established a criterion, and what it is called there.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) phase: PhaseId,
+    pub(crate) task: TaskId,
+    own: CriterionId,
 }
 
 impl Established {
@@ -33,8 +41,9 @@ impl Established {
         for row in completed.iter().filter(|row| row.phase.number != current.phase.number) {
             plans.push(recorded_plan(journal, &row.run)?);
         }
+        let own = current.tasks.iter().flat_map(|task| &task.accept).map(|one| &one.id);
         let mut taken: BTreeSet<CriterionId> =
-            current.links.iter().map(|link| link.id.clone()).collect();
+            current.links.iter().map(|link| &link.id).chain(own).cloned().collect();
         let mut all = Self { completed, ..Self::default() };
         // In the order of phases: a plan ends what was established before it, by the names that
         // are shown, and nothing of its own or of what comes after.
@@ -48,7 +57,8 @@ impl Established {
                 let number = taken.len() + 1;
                 let id = unique(&criterion.id, &plan.phase.key(), number, &taken)?;
                 taken.insert(id.clone());
-                all.whose.insert(id.clone(), (plan.phase.clone(), task.clone()));
+                let (phase, own) = (plan.phase.clone(), criterion.id.clone());
+                all.whose.insert(id.clone(), Owner { phase, task: task.clone(), own });
                 let text = format!("{}: {}", plan.phase, criterion.text);
                 let criterion = Criterion { id, text, ..criterion.clone() };
                 match criterion.command() {
@@ -61,11 +71,23 @@ impl Established {
         Ok(all)
     }
 
-    /// Takes promises out; returns those names that mean none.
+    /// Takes promises out, each by the name that is shown, by its own with its phase, or by its own
+    /// if no other has that; returns those names that mean none, or more than one.
     fn end(&mut self, names: &[CriterionId]) -> Vec<CriterionId> {
         let mut unknown = Vec::new();
         for name in names {
-            if self.whose.remove(name).is_none() {
+            let called = |owner: &Owner| {
+                let whole = format!("{}.{}", owner.phase.key(), owner.own);
+                owner.own == *name || whole == name.as_str()
+            };
+            let of_name = self.whose.iter().filter(|(_, owner)| called(owner)).map(|(id, _)| id);
+            let mut found = of_name.cloned();
+            let meant = match (self.whose.contains_key(name), found.next(), found.next()) {
+                (true, ..) => Some(name.clone()),
+                (false, one, None) => one,
+                _ => None,
+            };
+            if meant.and_then(|id| self.whose.remove(&id)).is_none() {
                 unknown.push(name.clone());
             }
         }
@@ -86,7 +108,7 @@ impl Established {
     }
 
     /// The phase and the task that established a criterion of these.
-    pub(crate) fn whose(&self, criterion: &CriterionId) -> Option<&(PhaseId, TaskId)> {
+    pub(crate) fn whose(&self, criterion: &CriterionId) -> Option<&Owner> {
         self.whose.get(criterion)
     }
 

@@ -208,7 +208,7 @@ impl Opened<'_> {
             Start::Resume(recorded) => recorded.run.config().run.clone(),
         };
         for name in established.unknown() {
-            let what = "which no completed phase before it established: it ends nothing";
+            let what = "which means no promise of a completed phase, or several: it ends nothing";
             say(args, &format!("`supersedes` names {name}, {what}"));
         }
         native::still_defined(&established, &self.project.config)?;
@@ -218,7 +218,11 @@ impl Opened<'_> {
         let (root, weaker) = (&self.project.root, args.confinement.weaker());
         let walls = native::tried(&used, root, &self.commands(), &weaker)?;
         let promised = !established.is_empty();
-        let config = RunConfig { consents, promised, ..self.settings.config(id, bindings) };
+        let mut config = RunConfig { consents, promised, ..self.settings.config(id, bindings) };
+        // Each command has a clock of its own, beside that of whoever validates.
+        let time = native::time_of_all(&plan, &established, &self.project.config);
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        config.timeouts.validation_ms = config.timeouts.validation_ms.saturating_add(time);
         let (run, recorder) = match start {
             Start::Resume(recorded) => {
                 let (mut run, recorder) = self.taken_up(journal, *recorded, plan, config)?;

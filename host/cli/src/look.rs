@@ -143,6 +143,11 @@ pub(crate) fn log(project: Option<&Path>, args: &Log) -> Result<u8> {
     let looked = Looked::open(project, args.phase.as_deref())?;
     let task = args.task.as_deref().map(|text| known_task(&looked.plan, text)).transpose()?;
     known_kinds(&args.kind)?;
+    if args.commands && args.output.format != Format::Text {
+        return Err(Fault::usage("what commands printed is shown as text only")
+            .hint("events name it by digest: `stdout` and `stderr` of their evidence")
+            .into());
+    }
     let mut events = looked.events(0)?;
     let mut run = looked.begun(&events)?;
     known_agent(run.config(), args.agent.as_deref())?;
@@ -356,7 +361,10 @@ fn bare(event: &Event) -> String {
             "  {task}: {} findings, verdict {:?}{}",
             examination.findings.len(),
             judgement.verdict,
-            match (examination.rechecked.len(), examination.untouched) {
+            match (
+                examination.rechecked.len() as u64 + examination.hold_again,
+                examination.untouched
+            ) {
                 (0, 0) => String::new(),
                 (again, untouched) =>
                     format!("; of completed tasks, {again} checked again, {untouched} untouched"),

@@ -166,9 +166,13 @@ pub struct Examination {
     pub findings: Vec<Finding>,
     /// The host's observations.
     pub evidence: Vec<Evidence>,
-    /// Criteria of completed tasks that the candidate touches, checked again on it.
+    /// Criteria of completed tasks that the candidate touches, checked again on it, and do not
+    /// hold; before [`Self::settle`], all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rechecked: Vec<Rechecked>,
+    /// How many such criteria hold: in a large plan they are too many to list for each candidate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hold_again: u64,
     /// How many criteria of completed tasks it does not touch: they were not checked again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub untouched: u64,
@@ -197,6 +201,15 @@ impl Rechecked {
 }
 
 impl Examination {
+    /// Counts what was checked again and holds by evidence, instead of listing it.
+    pub fn settle(&mut self) {
+        let known: BTreeSet<&EvidenceId> =
+            self.evidence.iter().map(|evidence| &evidence.id).collect();
+        let before = self.rechecked.len();
+        self.rechecked.retain(|rechecked| problem_of(&rechecked.finding, &known).is_some());
+        self.hold_again += (before - self.rechecked.len()) as u64;
+    }
+
     /// The verdict over `criteria`: pass only if there is at least one criterion, each has
     /// exactly one finding that passes, each finding names evidence that exists, and nothing that
     /// was checked again is other than it was.
@@ -428,7 +441,14 @@ mod tests {
             let findings = vec![finding("a", Verdict::Pass, &["e1"])];
             let evidence = vec![evidence("e1")];
             let asked = [id("a")];
-            Examination { findings, evidence, rechecked, untouched: 3 }.judge(&asked)
+            let mut examination =
+                Examination { findings, evidence, rechecked, ..Default::default() };
+            let judged = examination.judge(&asked);
+            examination.settle();
+            assert_eq!(examination.judge(&asked), judged, "what is counted changes nothing");
+            let held = u64::from(judged.verdict == Verdict::Pass);
+            assert_eq!(examination.hold_again, held);
+            judged
         };
         assert_eq!(examined(Verdict::Pass, &["e1"]).verdict, Verdict::Pass);
         let broken = examined(Verdict::Fail, &["e1"]);

@@ -17,9 +17,9 @@ use idumb_sandbox::{CommandOutput, CommandRan};
 
 use super::{Invocation, walls};
 
-/// How many lines of a command's output go into a finding, and how many letters.
-const MOST_LINES: usize = 20;
-const MOST_LETTERS: usize = 4000;
+/// How many lines of each of a command's outputs go into a finding, and how many letters.
+const MOST_LINES: usize = 12;
+const MOST_LETTERS: usize = 2000;
 
 /// Bytes of the largest file that is kept of what a command leaves.
 const MOST_BYTES: u64 = 16 << 20;
@@ -31,6 +31,8 @@ pub(crate) struct Came {
     pub(super) definition: Digest,
     pub(super) tree: Digest,
     pub(super) ran: Ran,
+    /// Why it did not even start: its program or its folder is not there, or is none.
+    pub(super) not_started: Option<String>,
     pub(super) counts: Option<Result<Counts, NotAReport>>,
     /// The files that were asked for; or why one is not there.
     pub(super) outputs: BTreeMap<String, Result<OutputFile, String>>,
@@ -48,7 +50,7 @@ impl Came {
             arguments: self.invocation.arguments.clone(),
             definition: self.definition,
             tree: self.tree,
-            ended: how(self.ran.ended),
+            ended: self.ended(),
             exit: self.exit(),
             tests: self.tests(),
             walls: walls::words(&self.ran.level),
@@ -67,18 +69,25 @@ impl Came {
             left_out: captured.left_out,
             tail: captured.tail,
         };
-        let (exit, tests) = (self.exit(), self.tests());
+        let (exit, tests, ended) = (self.exit(), self.tests(), self.ended());
         CommandRan {
             definition: self.definition,
             tree: self.tree,
             exit,
-            ended: how(self.ran.ended),
+            ended,
             tests,
             walls: walls::words(&self.ran.level),
             stdout: output(self.ran.stdout),
             stderr: output(self.ran.stderr),
             printed: self.printed,
             reused: self.reused,
+        }
+    }
+
+    fn ended(&self) -> String {
+        match &self.not_started {
+            Some(why) => format!("could not be started: {why}"),
+            None => how(self.ran.ended),
         }
     }
 
@@ -122,6 +131,9 @@ impl Came {
     }
 
     fn unmet(&self, criterion: &Criterion) -> Option<String> {
+        if self.not_started.is_some() {
+            return Some(format!("it {}", self.ended()));
+        }
         let number = |name: &str| criterion.args.get(name).and_then(serde_json::Value::as_u64);
         if criterion.kind == Criterion::TESTS_PASS {
             let at_least = number("at_least").and_then(NonZeroU64::new);
@@ -154,15 +166,29 @@ impl Came {
         }
     }
 
-    /// The end of what it printed, as lines of their own.
+    /// The end of what it printed to each of its outputs, as lines of their own.
     fn last_words(&self) -> String {
-        let printed = [self.ran.stdout.text(), self.ran.stderr.text()].join("\n");
-        let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
-        let from = lines.len().saturating_sub(MOST_LINES);
-        let words: String = lines[from..].iter().map(|line| format!("\n{line}")).collect();
-        let over = words.chars().count().saturating_sub(MOST_LETTERS);
-        words.chars().skip(over).collect()
+        [&self.ran.stdout, &self.ran.stderr].map(last_lines).concat()
     }
+}
+
+/// The last lines, each behind a line's end: what a command says never continues what the host does.
+fn last_lines(captured: &Captured) -> String {
+    let text = captured.text();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(MOST_LINES)..];
+    let mut room = MOST_LETTERS;
+    let mut kept = Vec::new();
+    for line in last.iter().rev() {
+        let letters = line.chars().count();
+        let start = letters.saturating_sub(room);
+        kept.push(format!("\n{}", line.chars().skip(start).collect::<String>()));
+        room = room.saturating_sub(letters);
+        if room == 0 {
+            break;
+        }
+    }
+    kept.into_iter().rev().collect()
 }
 
 fn how(ended: Ended) -> String {

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use idumb_core::{Blobs, ChangeSet, Criterion, Digest, Trouble};
-use idumb_exec::{Ended, Ran, Stream, Tree};
+use idumb_exec::{Captured, Ended, Ran, Stream, Tree};
 use idumb_overlay::Base;
 use idumb_plan::{CommandSource, Config};
 use idumb_sandbox::Stop;
@@ -27,7 +28,7 @@ use crate::workshop::{host_trouble, stopped};
 pub(crate) use asked::TaskCommands;
 pub(crate) use came::Came;
 use trees::{Made, Trees};
-pub(crate) use used::{still_defined, undefined, used};
+pub(crate) use used::{still_defined, time_of_all, undefined, used};
 pub(crate) use walls::{INNER, Walls, tried, walls, words};
 
 /// How many results are remembered, so that the same command on the same tree is answered by them.
@@ -170,28 +171,40 @@ impl Natives {
         (made, change_set): (&Made, &ChangeSet),
         (listener, ending): (&Listener, &Ending),
     ) -> Result<Option<Came>, Trouble> {
-        let ran = self.ran(invocation, source, &made.tree(), (listener, ending))?;
+        let (ran, not_started) = self.ran(invocation, source, &made.tree(), (listener, ending))?;
         let steady = self.trees.is_steady(made, change_set);
         if !steady.map_err(|why| host_trouble("looking at the project again", &why))? {
             return Ok(None);
         }
         let written = made.written();
-        let counts = came::counted(source, &ran, &written);
+        let counts = came::counted(source, &ran, &written).filter(|_| not_started.is_none());
         let not_kept = |why| host_trouble("what a command left cannot be kept", &why);
         let outputs = came::outputs(invocation, &written, &*self.blobs).map_err(not_kept)?;
         let printed = came::printed(&ran, &*self.blobs).map_err(not_kept)?;
         let (invocation, definition) = (invocation.clone(), source.digest());
         let (tree, reused) = (made.digest(), false);
-        Ok(Some(Came { invocation, definition, tree, ran, counts, outputs, printed, reused }))
+        Ok(Some(Came {
+            invocation,
+            definition,
+            tree,
+            ran,
+            not_started,
+            counts,
+            outputs,
+            printed,
+            reused,
+        }))
     }
 
+    /// What came of it, and why it did not start if it did not: that is for the candidate, or the
+    /// definition, to answer for.
     fn ran(
         &self,
         invocation: &Invocation,
         source: &CommandSource,
         tree: &Tree,
         (listener, ending): (&Listener, &Ending),
-    ) -> Result<Ran, Trouble> {
+    ) -> Result<(Ran, Option<String>), Trouble> {
         let name = &invocation.name;
         let unavailable = |why: &str| {
             let message = format!("command `{name}` could not be run: {}", printable(why));
@@ -207,7 +220,21 @@ impl Natives {
         let ran = idumb_exec::run(&walls.confinement, &command, tree, &ending.ends, &mut hear);
         match ran {
             Ok(ran) if ran.ended == Ended::Cancelled => Err(stopped()),
-            Ok(ran) => Ok(ran),
+            Ok(ran) => Ok((ran, None)),
+            Err(idumb_exec::Error::NotStarted { step, error }) => {
+                let program = command.argv.first().map(|word| word.to_string_lossy());
+                let program = printable(&program.unwrap_or_default());
+                let nothing = Ran {
+                    ended: Ended::Killed,
+                    stdout: Captured::default(),
+                    stderr: Captured::default(),
+                    time: Duration::ZERO,
+                    setup: Duration::ZERO,
+                    peak_memory: None,
+                    level: walls.confinement.level().clone(),
+                };
+                Ok((nothing, Some(format!("`{program}`: {step}: {error}"))))
+            }
             Err(error) => Err(unavailable(&error.to_string())),
         }
     }
@@ -272,10 +299,12 @@ struct Lines(Vec<u8>);
 impl Lines {
     /// Gives every line that is whole; of a long one, the beginning.
     fn take(&mut self, bytes: &[u8], give: &mut dyn FnMut(&str)) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+        // What draws over its own line, with a carriage return, has lines too.
+        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        for piece in bytes.split_inclusive(ends) {
             let room = LINE_BYTES.saturating_sub(self.0.len());
             self.0.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.ends_with(b"\n") {
+            if piece.last().is_some_and(ends) {
                 give(String::from_utf8_lossy(&self.0).trim_end());
                 self.0.clear();
             }
@@ -292,7 +321,7 @@ mod tests {
         let mut lines = Lines::default();
         let mut given = Vec::new();
         let long = "x".repeat(3 * LINE_BYTES);
-        for piece in ["a", "b\nc\n\n", long.as_str(), long.as_str(), "\nend"] {
+        for piece in ["a", "b\nc\n\r", long.as_str(), long.as_str(), "\nend"] {
             lines.take(piece.as_bytes(), &mut |line| given.push(line.to_owned()));
         }
         assert_eq!(given, ["ab", "c", "", &long[..LINE_BYTES]]);

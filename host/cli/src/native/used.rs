@@ -4,6 +4,7 @@
 //! arguments that it is given, and reports tests where tests are wanted.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use idumb_core::{Criterion, Plan, TaskId};
 use idumb_exec::report::Format;
@@ -25,6 +26,18 @@ pub(crate) fn used<'a>(
     let asked = plan.tasks.iter().flat_map(|task| &task.commands).map(String::as_str);
     let names: BTreeSet<&str> = criteria.filter_map(Criterion::command).chain(asked).collect();
     names.into_iter().filter_map(|name| Some((name, config.commands.get(name)?))).collect()
+}
+
+/// How long everything may take, one after the other, that criteria have commands do.
+pub(crate) fn time_of_all(plan: &Plan, established: &Established, config: &Config) -> Duration {
+    let criteria = plan.tasks.iter().flat_map(|task| &task.accept).chain(&established.commands);
+    let all: BTreeSet<Invocation> = criteria.filter_map(Invocation::of).collect();
+    let usual = idumb_exec::Limits::default().time;
+    let time = |invocation: &Invocation| {
+        let source = config.commands.get(&invocation.name);
+        source.and_then(|source| source.time).unwrap_or(usual)
+    };
+    all.iter().map(time).fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// What is wrong with the plan's use of commands, task by task.

@@ -165,7 +165,8 @@ impl Reporter for Summary {
                 if judgement.unmet.is_empty() {
                     self.checked += examination.findings.len();
                 }
-                self.rechecked += examination.rechecked.len();
+                let hold = usize::try_from(examination.hold_again).unwrap_or(usize::MAX);
+                self.rechecked += examination.rechecked.len() + hold;
                 self.untouched += usize::try_from(examination.untouched).unwrap_or(usize::MAX);
             }
             Event::IntegrationJudged { examination, judgement } => {

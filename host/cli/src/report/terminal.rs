@@ -74,7 +74,7 @@ impl Terminal {
         }
         let mut message = self.block.body.clone();
         for (task, part) in &self.parts {
-            message.push_str(&self.paint.dim(&format!("\n  {task} says: {part}")));
+            message.push_str(&self.paint.dim(&format!("\n  {task} {part}")));
         }
         self.bar.set_prefix(self.block.title.clone());
         self.bar.set_length(self.block.total);
@@ -121,14 +121,14 @@ impl Reporter for Terminal {
         if let Notice::Progress { task, done, total, message } = notice
             && self.block.current.contains(task)
         {
-            let part = format!("{done}/{total} {}", one_line(message, 60));
+            let part = format!("says: {done}/{total} {}", one_line(message, 60));
             self.parts.insert(task.clone(), part);
             self.redraw();
         }
         if let Notice::Output { task: Some(task), command, line } = notice
             && self.block.current.contains(task)
         {
-            let part = format!("{command}: {}", one_line(line, 60));
+            let part = format!("runs {command}: {}", one_line(line, 60));
             self.parts.insert(task.clone(), part);
             self.redraw();
         }

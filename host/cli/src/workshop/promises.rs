@@ -1,11 +1,12 @@
 //! What completed tasks promised, found by the paths that may break it.
 //!
 //! Invariant: what is not found cannot be broken; what is found is looked at more closely. Finding
-//! takes as long as there are changed paths, not as there are completed tasks.
+//! takes as long as there are changed paths and what they touch: criteria of commands, which all do,
+//! and patterns are gone through, and paths are looked up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use idumb_core::{AccessRecord, Criterion, PathGlob, Plan, RunState, Task};
+use idumb_core::{AccessRecord, Criterion, PathGlob, Plan, RunState};
 
 use crate::established::Established;
 
@@ -39,8 +40,8 @@ pub(crate) struct Promises {
 /// What may be broken.
 #[derive(Debug, Default)]
 pub(super) struct AtStake {
-    /// Tasks of this run, with the criteria that may be broken.
-    pub(super) tasks: Vec<Task>,
+    /// Tasks of this run, by their place in the plan, with the criteria that may be broken.
+    pub(super) tasks: Vec<(usize, Vec<Criterion>)>,
     /// Such criteria of earlier phases.
     pub(super) earlier: Vec<Criterion>,
     /// How many criteria cannot be broken.
@@ -58,6 +59,7 @@ impl Promises {
     ) -> AtStake {
         self.take_in(plan, state, established);
         let (nothing, mut all) = (AccessRecord::default(), AtStake::default());
+        let earlier: Vec<&Criterion> = established.all().collect();
         let mut touched = 0;
         for whose in self.found(changed) {
             match whose {
@@ -69,13 +71,12 @@ impl Promises {
                         task.at_stake(judged, changed).into_iter().cloned().collect();
                     touched += accept.len();
                     if !accept.is_empty() {
-                        all.tasks.push(Task { accept, ..task.clone() });
+                        all.tasks.push((place, accept));
                     }
                 }
                 Whose::Earlier(place) => {
-                    let criterion = established.all().nth(place);
-                    let touches = |criterion: &&Criterion| criterion.is_touched_by(changed);
-                    all.earlier.extend(criterion.filter(touches).cloned());
+                    let touches = |criterion: &&&Criterion| criterion.is_touched_by(changed);
+                    all.earlier.extend(earlier.get(place).filter(touches).copied().cloned());
                 }
             }
         }
@@ -127,8 +128,10 @@ impl Promises {
     /// Everything that has to do with one of the paths, or with what is above or below it.
     fn found(&self, changed: &BTreeSet<&str>) -> BTreeSet<Whose> {
         let mut found = BTreeSet::new();
-        for path in changed {
+        if !changed.is_empty() {
             found.extend(&self.of_commands);
+        }
+        for path in changed {
             let above = path.match_indices('/').map(|(end, _)| &path[..end]);
             for name in above.chain([*path, ""]) {
                 found.extend(self.by_path.get(name).into_iter().flatten());

@@ -37,28 +37,33 @@ impl Workshop {
         let AtStake { tasks, earlier, untouched } = stakes;
         examination.untouched = untouched;
         let mut by_host = commands_of(&earlier);
-        for mut task in tasks {
-            by_host.extend(commands_of(&task.accept));
-            task.accept.retain(|criterion| criterion.command().is_none());
-            if !task.accept.is_empty() {
-                let seen = self.task_again(work, &task, change_set).await?;
-                let asked = task.accept.iter().map(|criterion| (criterion, task.id.clone(), None));
-                add(examination, record, asked, seen);
+        let mut calls = 0;
+        for (place, mut accept) in tasks {
+            by_host.extend(commands_of(&accept));
+            accept.retain(|criterion| criterion.command().is_none());
+            if accept.is_empty() {
+                continue;
             }
+            let task = Task { accept, ..self.plan.tasks[place].clone() };
+            let seen = self.task_again(work, &task, change_set).await?;
+            calls += 1;
+            let asked = task.accept.iter().map(|criterion| (criterion, task.id.clone(), None));
+            add(examination, record, asked, (calls, seen));
         }
         let in_files = earlier.iter().filter(|criterion| criterion.command().is_none());
         let in_files: Vec<Criterion> = in_files.cloned().collect();
         if !in_files.is_empty() {
             let seen = self.phases_again(work, &in_files, change_set).await?;
             let asked = in_files.iter().filter_map(|criterion| {
-                let (phase, task) = self.established.whose(&criterion.id)?;
-                Some((criterion, task.clone(), Some(phase.to_string())))
+                let owner = self.established.whose(&criterion.id)?;
+                Some((criterion, owner.task.clone(), Some(owner.phase.to_string())))
             });
-            add(examination, record, asked, seen);
+            add(examination, record, asked, (calls + 1, seen));
         }
         // Commands cost more than looking at files: they run if nothing is broken so far.
         let holds = |rechecked: &Rechecked| rechecked.finding.verdict == Verdict::Pass;
         if by_host.is_empty() || !examination.rechecked.iter().all(holds) {
+            examination.settle();
             return Ok(());
         }
         let commands = Commanded { by_host: &by_host, change_set };
@@ -69,13 +74,14 @@ impl Workshop {
             let (task, phase) = self.promised_by(&finding.criterion, work);
             examination.rechecked.push(Rechecked { task, phase, finding });
         }
+        examination.settle();
         Ok(())
     }
 
     /// Whose a criterion of a command is.
     fn promised_by(&self, id: &CriterionId, work: &Assignment) -> (TaskId, Option<String>) {
-        if let Some((phase, task)) = self.established.whose(id) {
-            return (task.clone(), Some(phase.to_string()));
+        if let Some(owner) = self.established.whose(id) {
+            return (owner.task.clone(), Some(owner.phase.to_string()));
         }
         let has = |task: &&Task| task.accept.iter().any(|criterion| &criterion.id == id);
         let task = self.plan.tasks.iter().find(has);
@@ -146,10 +152,9 @@ fn add<'a>(
     examination: &mut Examination,
     record: &mut AccessRecord,
     asked: impl Iterator<Item = (&'a Criterion, TaskId, Option<String>)>,
-    seen: Seen,
+    (call, seen): (usize, Seen),
 ) {
     // Another call's evidence has the same names.
-    let call = examination.evidence.len();
     let renamed = |id: &EvidenceId| EvidenceId::new(format!("r{call}-{id}")).ok();
     for evidence in seen.evidence {
         let id = renamed(&evidence.id);
@@ -159,8 +164,9 @@ fn add<'a>(
         let mut about = seen.findings.iter().filter(|finding| finding.criterion == criterion.id);
         let finding = match (about.next(), about.next()) {
             (Some(finding), None) => {
-                let evidence = finding.evidence.iter().map(|id| renamed(id).unwrap_or(id.clone()));
-                Finding { evidence: evidence.collect(), ..finding.clone() }
+                // What has too long a name was not recorded, and is nothing to rest on.
+                let evidence = finding.evidence.iter().filter_map(renamed).collect();
+                Finding { evidence, ..finding.clone() }
             }
             _ => Finding {
                 criterion: criterion.id.clone(),

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -181,6 +182,8 @@ impl<'a> Attendance<'a> {
             outside.env_clear();
         }
         outside.args(bubble::arguments(confinement, command, &tree.path)).current_dir("/");
+        // What a person types at the terminal (Ctrl-C) is for the host, which decides what ends.
+        outside.process_group(0);
         outside.stdin(OwnedFd::from(inside)).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = outside.spawn()?;
         // The builder holds the inside's end of the socket.
