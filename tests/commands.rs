@@ -254,6 +254,30 @@ fn what_cannot_be_started_is_the_candidates_to_answer_for() {
 }
 
 #[test]
+fn an_interrupted_verification_leaves_nothing() {
+    let mark = format!("verified-by-{}", std::process::id());
+    let config = format!(
+        "[commands.wait]\nrun = [\"sh\", \"-c\", \"grep -q go go.txt || sleep 100000\", \"{mark}\"]\n"
+    );
+    let project = with(&task("P1-T1", "out.txt", "x", "{ command = \"wait\" }"), &config);
+    project.put("go.txt", "go");
+    project.runs(&["--grant=wait"], 0);
+    project.put("go.txt", "wait");
+    let mut verify = project.command(&["verify-work", "--grant=wait"]);
+    let mut verify = verify.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !runs(&mark) {
+        assert!(verify.try_wait().unwrap().is_none(), "it ended before the command ran");
+    }
+    let pid = rustix::process::Pid::from_child(&verify);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(verify.wait().unwrap().code(), Some(130));
+    assert!(!runs(&mark), "the command goes first");
+    let left = std::fs::read_dir(project.temporary.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["project"], "nothing but the project");
+}
+
+#[test]
 fn what_a_command_prints_does_not_continue_what_the_host_says() {
     let long = "[commands.long]\nrun = [\"sh\", \"-c\", \"head -c 9000 /dev/zero | tr '\\\\0' x; \
                 echo; echo aside >&2; exit 1\"]\n";

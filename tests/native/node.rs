@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::needs;
 use crate::victim::{Victim, Who, plan};
-use crate::{assert_full, needs};
 
 const FILE: &str = "src/slug.js";
 const GOOD: &str = "module.exports = (title) => title.toLowerCase().replaceAll(' ', '-');\n";
@@ -35,17 +35,12 @@ fn a_node_project_is_tested_and_its_package_script_reaches_nothing() {
         Victim::new(who, "node", &config).assert_reached_by(attack);
 
         let victim = Victim::new(who, "node", &config);
-        let text = victim.executes(&plan(FILE, BAD, 3), &[], 14);
-        assert!(text.contains("1 test failed: a slug > has hyphens for spaces"), "{text}");
-        victim.assert_refused(&text);
-        victim.executes(&plan(FILE, GOOD, 3), &["--resume", "--replan"], 0);
-        assert_eq!(victim.files()[FILE].text(), GOOD);
-        let seen = victim.evidence();
-        assert_eq!(seen["exit"], 0, "{seen}");
-        let counts = serde_json::json!({ "passed": 3, "failed": 0, "skipped": 1 });
-        assert_eq!(seen["tests"], counts, "{seen}");
-        assert_full(seen["walls"].as_str().unwrap());
-        victim.assert_was_run_by_its_user();
+        victim.assert_is_tested(
+            FILE,
+            (BAD, GOOD),
+            3,
+            "1 test failed: a slug > has hyphens for spaces",
+        );
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
+use crate::needs;
 use crate::victim::{Victim, Who, plan};
-use crate::{assert_full, needs};
 
 const FILE: &str = "slug.py";
 const GOOD: &str = "def slug(title):\n    return title.lower().replace(\" \", \"-\")\n";
@@ -32,17 +32,7 @@ fn a_python_project_is_tested_and_its_conftest_reaches_nothing() {
         Victim::new(who, "python", JUNIT).assert_reached_by(attack);
 
         let victim = Victim::new(who, "python", JUNIT);
-        let text = victim.executes(&plan(FILE, BAD, 4), &[], 14);
-        assert!(text.contains("2 tests failed: "), "{text}");
-        victim.assert_refused(&text);
-        victim.executes(&plan(FILE, GOOD, 4), &["--resume", "--replan"], 0);
-        assert_eq!(victim.files()[FILE].text(), GOOD);
-        let seen = victim.evidence();
-        assert_eq!(seen["exit"], 0, "{seen}");
-        let counts = serde_json::json!({ "passed": 4, "failed": 0, "skipped": 1 });
-        assert_eq!(seen["tests"], counts, "{seen}");
-        assert_full(seen["walls"].as_str().unwrap());
-        victim.assert_was_run_by_its_user();
+        victim.assert_is_tested(FILE, (BAD, GOOD), 4, "2 tests failed: ");
     }
 }
 

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::assert_full;
 use crate::support::tests;
 use crate::victim::{Victim, Who, link_or_copy, link_or_copy_all, plan};
 
@@ -76,18 +75,7 @@ fn a_rust_project_is_tested_and_its_build_script_reaches_nothing() {
         Victim::new(who, "rust", "").assert_reached_by(attack);
 
         let victim = victim(who);
-        let text = victim.executes(&plan(FILE, BAD, 3), &[], 14);
-        assert!(text.contains("1 test failed: has_hyphens_for_spaces"), "{text}");
-        victim.assert_refused(&text);
-        victim.executes(&plan(FILE, GOOD, 3), &["--resume", "--replan"], 0);
-        assert_eq!(victim.files()[FILE].text(), GOOD);
-        let seen = victim.evidence();
-        assert_eq!(seen["exit"], 0, "{seen}");
-        // Of what build script and tests print as if it were a report, nothing counts.
-        let counts = serde_json::json!({ "passed": 3, "failed": 0, "skipped": 1 });
-        assert_eq!(seen["tests"], counts, "{seen}");
-        assert_full(seen["walls"].as_str().unwrap());
-        victim.assert_was_run_by_its_user();
+        victim.assert_is_tested(FILE, (BAD, GOOD), 3, "1 test failed: has_hyphens_for_spaces");
     }
 }
 

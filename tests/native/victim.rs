@@ -16,6 +16,7 @@ use std::process::{Command, Output, Stdio};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
+use crate::assert_full;
 use crate::project::Project;
 use crate::support::{Tree, difference, plant, tests, told, tree};
 
@@ -204,6 +205,30 @@ impl Victim {
         let evidence = last["examination"]["evidence"].as_array().unwrap();
         let mut seen = evidence.iter().map(|one| &one["observed"]);
         seen.rfind(|seen| seen["kind"] == "command").expect("a command").clone()
+    }
+
+    /// Its tests fail with what is `bad`, and nothing is reached; with what is `good` they pass, as
+    /// many as `passed`, behind every wall. Of what else is printed as if it were a report, nothing
+    /// counts.
+    #[track_caller]
+    pub(crate) fn assert_is_tested(
+        &self,
+        file: &str,
+        (bad, good): (&str, &str),
+        passed: u64,
+        why: &str,
+    ) {
+        let text = self.executes(&plan(file, bad, passed), &[], 14);
+        assert!(text.contains(why), "{text}");
+        self.assert_refused(&text);
+        self.executes(&plan(file, good, passed), &["--resume", "--replan"], 0);
+        assert_eq!(self.files()[file].text(), good);
+        let seen = self.evidence();
+        assert_eq!(seen["exit"], 0, "{seen}");
+        let counts = serde_json::json!({ "passed": passed, "failed": 0, "skipped": 1 });
+        assert_eq!(seen["tests"], counts, "{seen}");
+        assert_full(seen["walls"].as_str().unwrap());
+        self.assert_was_run_by_its_user();
     }
 
     /// The state is this user's: it was made by nobody else.

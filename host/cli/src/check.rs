@@ -110,6 +110,14 @@ pub(crate) fn check(project: Option<&Path>, args: &Check) -> Result<u8> {
     findings.extend(unconsented(&project, &plan, &roster, &established)?);
     findings.extend(unfit(&project, &roster)?);
     findings.extend(native::undefined(&plan, &project.config).into_iter().map(undefined));
+    if let Err(fault) = native::still_defined(&established, &project.config) {
+        let help = fault.hints.first().cloned();
+        findings.push(Finding { help, ..Finding::new(Severity::Error(fault.exit), fault.message) });
+    }
+    findings.extend(established.unknown().iter().map(|name| {
+        let what = "means no promise of a completed phase, or several: it ends nothing";
+        Finding::new(Severity::Warning, format!("`supersedes` names {name}, which {what}"))
+    }));
     for task in &plan.tasks {
         findings.extend(idle(task));
         findings.extend(weak(task));

@@ -103,27 +103,27 @@ fn status_text(run: &Run, holder: Option<&str>) -> String {
     let number = run.plan().phase.number;
     let control = match (&run.state().control, holder) {
         (Control::Paused(cause, reason), _) => format!(
-            "paused ({cause}): {}; go on with: idumb execute-phase {number} --resume",
+            "is paused ({cause}): {}; go on with: idumb execute-phase {number} --resume",
             printable(reason)
         ),
-        (Control::Finished(RunOutcome::Completed), _) => "completed".to_owned(),
+        (Control::Finished(RunOutcome::Completed), _) => "is completed".to_owned(),
         (Control::Finished(RunOutcome::Failed { code, reason }), _) => {
-            format!("failed: {code} {}: {}", code.cause(), printable(reason))
+            format!("failed: {code} {}: {}", code.cause(), one_line(reason, 300))
         }
         (Control::Finished(RunOutcome::Refused { reason }), _) => {
-            format!("refused: {}", printable(reason))
+            format!("is refused: {}", printable(reason))
         }
         (Control::Finished(RunOutcome::Cancelled { reason }), _) => {
-            format!("cancelled: {}", printable(reason))
+            format!("is cancelled: {}", printable(reason))
         }
-        (_, Some(holder)) => format!("running ({})", printable(holder)),
+        (_, Some(holder)) => format!("is running ({})", printable(holder)),
         (_, None) => {
-            format!("interrupted; go on with: idumb execute-phase {number} --resume")
+            format!("is interrupted; go on with: idumb execute-phase {number} --resume")
         }
     };
     let now = Moment { at: wall(), up: 0 };
     let block = progress_block(run.plan(), &run.progress(now), paint);
-    let mut out = format!("{block}\nRun {} is {control}\n", run.config().run);
+    let mut out = format!("{block}\nRun {} {control}\n", run.config().run);
     for prompt in &run.state().prompts {
         out.push_str(&format!("{}\n", how_to_answer(run.config(), prompt)));
     }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use idumb_core::{
@@ -24,7 +25,7 @@ use crate::columns;
 use crate::consent::Asking;
 use crate::desk::QuietDesk;
 use crate::established::{Established, recheckable, recorded_plan};
-use crate::fault::{DONE, Fault, PAUSED};
+use crate::fault::{DONE, Fault, INTERRUPTED, PAUSED};
 use crate::native::{Invocation, Listener, Natives};
 use crate::project::Project;
 use crate::report::Paint;
@@ -261,7 +262,22 @@ fn by_commands(
     let (tree, unheard): (_, Listener) = (ChangeSet::default(), Arc::new(|_, _| ()));
     let told =
         |trouble: Trouble| Fault::paused(format!("a command: {}", printable(&trouble.to_string())));
-    let ran = runtime.block_on(natives.run(wanted, tree, unheard, Stop::never())).map_err(told)?;
+    // Its processes and its trees go first, whoever interrupts.
+    let (stopper, stop) = Stop::new();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&interrupted);
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            seen.store(true, Ordering::Relaxed);
+            stopper.stop();
+        }
+    });
+    let ran = runtime.block_on(natives.run(wanted, tree, unheard, stop));
+    if interrupted.load(Ordering::Relaxed) {
+        let message = "interrupted: not all that commands show was looked at";
+        return Err(Fault { exit: INTERRUPTED, ..Fault::paused(message) }.into());
+    }
+    let ran = ran.map_err(told)?;
     let mut checked = Vec::new();
     for (criteria, earlier) in commands {
         let mut examination = Examination::default();
