@@ -123,16 +123,20 @@ impl Summary {
             counted(paths.len(), ("path", "paths")),
             counted(self.checked, CRITERIA),
         );
+        for (count, what) in [
+            (self.rechecked, "checked again, as touched"),
+            (self.untouched, "not touched, so not checked again"),
+        ] {
+            if count > 0 {
+                let criteria = counted(count, CRITERIA);
+                let _ = writeln!(out, "  {what}: {criteria} of completed tasks");
+            }
+        }
         let counts = [
             (skipped, "tasks skipped"),
             (blocked, "tasks not run, since they depend on one that was not done"),
             (self.conflicts as usize, "attempts run again after a conflict"),
             (self.denials as usize, "requests refused (see `idumb log --files`)"),
-            (self.rechecked, "criteria of completed tasks checked again, since they were touched"),
-            (
-                self.untouched,
-                "criteria of completed tasks not checked again, since nothing touched them",
-            ),
             (self.integration, "integration checks hold"),
             (self.verified, "criteria hold on the real tree"),
         ];
