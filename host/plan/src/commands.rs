@@ -197,6 +197,11 @@ fn env(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<BTreeMap<String, St
     let table = reading.table(item, "an environment")?;
     let pairs = every(table.keys(), |(name, _)| {
         let item = reading.required(&table, name, "NAME = \"value\"")?;
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("`{}` is no name of a variable", name.escape_debug());
+            let help = "a name is not empty and has no `=` in it";
+            return Err(reading.refuse_value(Code::BadId, &item, message, "its name", help));
+        }
         Ok((name.to_owned(), reading.text(&item)?.to_owned()))
     })?;
     Ok(pairs.into_iter().collect())
@@ -218,12 +223,30 @@ fn word(
     Err(reading.refuse_value(Code::UnknownFormat, &item, message, "unknown", help))
 }
 
+/// Whether a host path lies where a sandbox has its own things, or above.
+fn is_taken(text: &str) -> bool {
+    let names = |path: &str| -> Vec<String> {
+        path.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let path = names(text);
+    text.starts_with('/')
+        && ["tree", "proc", "dev", "sys", "run"].iter().any(|own| {
+            let own = names(own);
+            path.starts_with(&own) || own.starts_with(&path)
+        })
+}
+
 fn host_paths(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Vec<String>, Told> {
     let items = reading.list(item)?;
     every(&items, |item| {
         let text = reading.words(item)?;
         let rest = text.strip_prefix("~/").or_else(|| text.strip_prefix('/'));
         let plain = |rest: &str| rest.split('/').all(|name| !matches!(name, "." | ".."));
+        if is_taken(text) {
+            let message = format!("`{}` cannot be given to a command", text.escape_debug());
+            let help = "the sandbox has its own things there: name what the command needs";
+            return Err(reading.refuse_value(Code::BadPath, item, message, "taken", help));
+        }
         if rest.is_some_and(plain) {
             return Ok(text.to_owned());
         }
@@ -236,6 +259,16 @@ fn host_paths(reading: &mut Reading<'_>, item: &Item<'_>) -> Result<Vec<String>,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_sandbox_has_itself_is_taken() {
+        for path in ["/", "//", "/proc", "/dev/shm", "/tree/x", "/run/docker.sock", "/sys/"] {
+            assert!(is_taken(path), "{path}");
+        }
+        for path in ["/opt/tool", "~/.cargo", "/trees", "/home/me/run", "/running"] {
+            assert!(!is_taken(path), "{path}");
+        }
+    }
 
     #[test]
     fn an_argument_is_allowed_as_a_whole_or_not() {
