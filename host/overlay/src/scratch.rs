@@ -13,6 +13,7 @@ mod copy;
 mod layers;
 mod place;
 mod plan;
+mod tally;
 mod walk;
 
 use std::io;

@@ -11,7 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self as rfs, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::walk::{File, Name, Spent, Tally, Visit};
+use super::tally::Tally;
+use super::walk::{File, Name, Spent, Visit};
 use super::{Why, at};
 use crate::Base;
 use crate::base::is_absent;

@@ -244,11 +244,7 @@ impl Checker {
             for glob in looks_at.flat_map(|criterion| &criterion.looks_at) {
                 let mut writes = world.candidates[&candidate].writes.iter();
                 let broken = writes.find(|(path, _)| glob.matches(path));
-                assert!(
-                    broken.is_none(),
-                    "{task}: {} looks at {broken:?}, and was not asked",
-                    later.id
-                );
+                assert!(broken.is_none(), "{task}: {} looks at {broken:?}", later.id);
             }
         }
     }
